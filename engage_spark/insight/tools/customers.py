@@ -228,7 +228,7 @@ def _nearest(
 ) -> list[Row]:
     """Return the nearest other customers with their targets, ties by key. Memory is that of a batch."""
     entity = reader.words.contract.entity
-    targets = [reader.words.field_name(t) for t in reader.words.targets]
+    targets = [name for t in reader.words.targets if (name := reader.words.field_name(t)) in entity.names]
     shown, nearest = [*entity.key, *targets], list[Row]()
     columns = list(dict.fromkeys((*shown, *scales)))
     for batch in reader.lake.batches(entity.name, as_of=day, columns=columns):
@@ -264,8 +264,8 @@ def _means_of(words: Vocabulary, origin: Origin, near: list[Row]) -> tuple[list[
         return [], ["There are too few customers to tell what the targets of the most similar ones are."]
     facts = []
     for target in words.targets:
-        name = words.field_name(target)
-        values = [float(r[name]) for r in near if r[name] is not None and math.isfinite(r[name])]
+        of_target = [r.get(words.field_name(target)) for r in near]
+        values = [float(v) for v in of_target if v is not None and math.isfinite(v)]
         if not values or is_small(len(values)):
             continue
         label = f"{target}: mean of the {len(near)} most similar customers"
