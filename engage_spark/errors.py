@@ -69,6 +69,15 @@ class NotDeliveredError(InputError):
 
     code = "NotDelivered"
 
+    @classmethod
+    def at(cls, path: str) -> NotDeliveredError:
+        """Return the error for a path."""
+        return cls(
+            f"there is no {path}",
+            hint="check the path (`engage-spark ingest` takes it from --input or input.root; `engage-spark "
+            "synth` makes data to try)",
+        )
+
 
 class NotPublishedError(ConfigurationError):
     """A table has no published rows of the days that were asked for (exit code 2)."""

@@ -259,7 +259,7 @@ def ingest(
     """Read raw files, check every row, write the checked tables; exit code 3 when a gate rejects the
     snapshot.
     """
-    with spark_job(ctx, input__root=source) as job:
+    with spark_job(ctx, reads_input=True, input__root=source) as job:
         from engage_spark.pipelines.ingest.run import run_ingest
 
         result = run_ingest(

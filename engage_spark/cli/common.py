@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,7 @@ import typer
 from engage_spark import log
 from engage_spark.cli import console
 from engage_spark.contract import Contract, load_contract
+from engage_spark.errors import NotDeliveredError
 from engage_spark.pipelines.results import StageResult
 from engage_spark.settings import FIRST_YEAR, LAST_YEAR, Settings, load_settings
 
@@ -61,15 +63,38 @@ class SparkJob:
     contract: Contract
 
 
+def require_path(settings: Settings, path: str) -> None:
+    """Refuse a path at which nothing lies, before Spark starts.
+
+    Only a path of this machine is looked at, where the session to come reads this machine's files.
+    Errors: NotDeliveredError.
+    """
+    from engage_spark.spark.files import local_path
+    from engage_spark.spark.session import active_session, is_local
+
+    here = local_path(path)
+    has_other_files = bool(
+        os.environ.get("HADOOP_CONF_DIR") or "spark.hadoop.fs.defaultFS" in settings.spark.conf
+    )
+    if here is None or (has_other_files and here == path) or not is_local(settings):
+        return
+    if active_session() is None and not Path(here).exists():
+        raise NotDeliveredError.at(path)
+
+
 @contextmanager
-def spark_job(ctx: typer.Context, **options: Any) -> Iterator[SparkJob]:
+def spark_job(ctx: typer.Context, *, reads_input: bool = False, **options: Any) -> Iterator[SparkJob]:
     """Open a session for a with-block, with settings and contract; `options` are those of `settings_of`.
+
+    `reads_input` says that there must be something at `input.root`.
 
     Import the pipeline inside the block: a wrong setting is then reported at once, and a missing Spark in
     words.
     """
     settings = settings_of(ctx, **options)
     contract = load_contract(settings.contract)
+    if reads_input:
+        require_path(settings, settings.input.root)
     with spark_of(settings) as spark:
         from engage_spark.lake import translate_spark_errors
 

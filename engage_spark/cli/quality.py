@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from engage_spark.cli import console, quality_history
-from engage_spark.cli.common import EPILOG, Day, settings_of, show, spark_job, spark_of
+from engage_spark.cli.common import EPILOG, Day, require_path, settings_of, show, spark_job, spark_of
 from engage_spark.contract import load_contract
 from engage_spark.text_files import write_text
 
@@ -86,10 +86,12 @@ def check(
 
     The exit code is 3 when an expectation does not hold, or cannot be run.
     """
-    from engage_spark.pipelines.quality.suite_check import run_check, suite_gate_error
+    from engage_spark.pipelines.quality.suite_check import read_suite, run_check, suite_gate_error
 
     parameters = dict(map(_parameter, parameter or []))
     settings = settings_of(ctx)
+    require_path(settings, path)
+    read_suite(suite)
     with spark_of(settings) as spark:
         result = run_check(
             spark,

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from engage_spark.cli import console
-from engage_spark.cli.common import EPILOG, Day, day_of, settings_of, show, spark_job, spark_of
+from engage_spark.cli.common import EPILOG, Day, day_of, require_path, settings_of, show, spark_job, spark_of
 from engage_spark.cli.render.notes import note_text
 from engage_spark.text_files import write_text
 
@@ -38,6 +38,7 @@ def profile(
     from engage_spark.pipelines.quality.draft_contract import run_profile
 
     settings = settings_of(ctx)
+    require_path(settings, path)
     with spark_of(settings) as spark:
         result = run_profile(
             spark,

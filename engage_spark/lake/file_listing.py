@@ -99,7 +99,7 @@ def _all_files(spark: SparkSession, path: str) -> tuple[str, list[InputFile] | N
     here = path_of_this_process(spark, path)
     if here is not None:
         if not here.exists():
-            raise _nothing_at(path)
+            raise NotDeliveredError.at(path)
         # A volume is a path of its own for Spark, other paths are of this machine.
         root = str(here) if str(here).startswith("/Volumes/") else f"file:{here}"
         try:
@@ -114,16 +114,10 @@ def _all_files(spark: SparkSession, path: str) -> tuple[str, list[InputFile] | N
         with translate_spark_errors(f"{path} cannot be listed"):
             listed = hadoop_files(spark, path)
     except FileNotFoundError:
-        raise _nothing_at(path) from None
+        raise NotDeliveredError.at(path) from None
     if listed is None:
         return path, None
     return path, [InputFile(p, size, at, _name_below(path, p)) for p, size, at in listed]
-
-
-def _nothing_at(path: str) -> NotDeliveredError:
-    return NotDeliveredError(
-        f"there is no {path}", hint="check input.root or --input; `engage-spark synth` makes data to try"
-    )
 
 
 def _refuse_around(spark: SparkSession, path: str, names: SortedNames, *, alone: bool) -> None:
@@ -163,7 +157,7 @@ def _listed_by_spark(spark: SparkSession, path: str) -> Listing:
         rows = listed.select("path", "length", F.unix_micros("modificationTime")).collect()
     except SPARK_ERRORS as e:
         if "PATH_NOT_FOUND" in str(e):
-            raise _nothing_at(path) from e
+            raise NotDeliveredError.at(path) from e
         raise to_engage_error(e, f"{path} cannot be listed") from e
     files = [InputFile(r[0], r[1], r[2], _name_below(path, r[0])) for r in rows]
     # Spark reads no row of a 0-byte file, not even its length, so only its name is known.

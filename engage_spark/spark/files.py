@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _EXISTS = re.compile(r"FileAlreadyExists|PreconditionFailed|RemoteFileChanged|\b412\b|\b409\b")
 
 
-def _of_this_process(path: str) -> str | None:
+def local_path(path: str) -> str | None:
     """Return the path as this process reads it; None where only Hadoop can."""
     if path.startswith("file:"):
         # Not by urlparse: as for Hadoop, `#`, `?` and `%20` are letters of a name.
@@ -33,7 +33,7 @@ def _shared_with_server(spark: SparkSession, path: str) -> str | None:
     """Return the path as this process reads it, where Spark's server would read the same: on Spark Connect
     a volume, or any local path where the server runs on this machine.
     """
-    here = _of_this_process(path)
+    here = local_path(path)
     if here is None or not is_connect(spark) or here.startswith("/Volumes/"):
         return here
     host = str(getattr(cast(Any, spark).client, "host", ""))
@@ -47,7 +47,7 @@ def delete_directory(spark: SparkSession, path: str) -> None:
     Errors: ConfigurationError on Spark Connect for a path that this process cannot reach, since Spark has no
     call there that deletes files.
     """
-    if (here := _of_this_process(path)) is not None:
+    if (here := local_path(path)) is not None:
         shutil.rmtree(here, ignore_errors=True)
     elif is_connect(spark):
         raise ConfigurationError(
@@ -133,7 +133,7 @@ def put_directory(spark: SparkSession, local: Path, path: str) -> None:
     This process copies to local paths and volumes, Hadoop to others.
     Errors: ConfigurationError on Spark Connect for a path that this process cannot reach.
     """
-    if (here := _of_this_process(path)) is not None:
+    if (here := local_path(path)) is not None:
         shutil.copytree(local, here)
     elif is_connect(spark):
         raise ConfigurationError(
@@ -145,7 +145,7 @@ def put_directory(spark: SparkSession, local: Path, path: str) -> None:
         files.copyFromLocalFile(False, True, jvm.org.apache.hadoop.fs.Path(local.absolute().as_uri()), target)
 
 
-def path_of_this_process(spark: SparkSession, path: str) -> Path | None:
+def pathlocal_path(spark: SparkSession, path: str) -> Path | None:
     """Return the path where this process reads the very files that Spark reads; None where it does not.
 
     A path without a scheme lies in Hadoop's default file system, which need not be this machine's.
@@ -339,7 +339,7 @@ def delete_path(spark: SparkSession, path: str) -> None:
 
     Errors: as `delete_directory`.
     """
-    here = _of_this_process(path)
+    here = local_path(path)
     if here is not None and Path(here).is_file():
         Path(here).unlink(missing_ok=True)
     else:

@@ -18,7 +18,7 @@ import yaml
 from py4j.protocol import Py4JError
 
 from engage_spark import doctor, log
-from engage_spark.cli import main
+from engage_spark.cli import common, main
 from engage_spark.cli.app import app
 from engage_spark.errors import EngageError, GateError, NoChampionError, TransientError
 from engage_spark.pipelines.results import (
@@ -98,6 +98,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
         return seen.outcome
 
     monkeypatch.setattr(session, "open_session", opened)
+    monkeypatch.setattr(common, "require_path", lambda *_: None)
     for name, function in PIPELINES.items():
         module = types.ModuleType(name)
         setattr(module, function, run)
@@ -113,6 +114,53 @@ def code(*argv: str) -> int:
         assert e.code != 0, "success returns, it does not exit"
         return e.code
     return 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ingest", "--input", "{path}"),
+        ("ingest", "--set", "input.root=file:{path}"),
+        ("quality", "profile", "{path}"),
+        ("quality", "check", "{path}", "--suite", "{path}.json"),
+    ],
+)
+def test_a_path_where_nothing_lies_is_told_before_spark_starts(
+    command: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def opened(_: Settings) -> Any:
+        raise AssertionError("a session was opened")
+
+    monkeypatch.setattr(session, "open_session", opened)
+    monkeypatch.setattr(session, "active_session", lambda: None)
+    there, path = tmp_path / "there.csv", tmp_path / "nowhere.csv"
+    assert code(*(word.format(path=path) for word in command)) == 2
+    assert "there is no" in (said := capsys.readouterr().err)
+    assert "nowhere.csv" in said
+    there.write_text("a\n1\n", encoding="utf-8")
+    if "--suite" not in command:
+        with pytest.raises(AssertionError, match="a session was opened"):
+            code(*(word.format(path=there) for word in command))
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("s3a://bucket/nowhere", {}),
+        ("/nowhere", {"remote": "sc://example.org"}),
+        ("/nowhere", {"master": "spark://example.org:7077"}),
+        ("/nowhere", {"conf": {"spark.hadoop.fs.defaultFS": "hdfs://example.org"}}),
+    ],
+)
+def test_a_path_of_elsewhere_is_left_to_spark(
+    path: str, more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "active_session", lambda: None)
+    settings = Settings.model_validate({"spark": {"master": "local[1]", **more}})
+    common.require_path(settings, path)
 
 
 def registered_commands() -> set[str]:

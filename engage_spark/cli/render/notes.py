@@ -132,6 +132,7 @@ WORDING: dict[str, str] = {
     "ConfidentialColumns": "confidential by name or form: {columns}",
     "KindPlain": "kind plain: it can be checked, not ingested; the draft's first lines say what is missing",
     "SharedKey": "{n_rows:,} rows share their {key}; they will be quarantined",
+    "NoKey": "{n_rows:,} rows have no {key}; they will be quarantined",
 }
 
 

@@ -14,7 +14,8 @@ from engage_spark.contract import find_contradictions, parse_contract
 from engage_spark.errors import ConfigurationError, ContractError
 from engage_spark.lake import Format, read_any_format, translate_spark_errors
 from engage_spark.pipelines.results import Note, ProfileResult
-from engage_spark.quality.profiling.draft_contract import draft_contract, is_personal
+from engage_spark.quality.profiling.draft_contract import draft_contract
+from engage_spark.quality.profiling.personal import is_personal
 from engage_spark.quality.profiling.profile import profile
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -65,7 +66,16 @@ def run_profile(
     if kind == "plain":
         notes.append(Note("KindPlain"))
     if key:
-        notes += [Note("SharedKey", {"n_rows": n, "key": " + ".join(k)}) for k, n in profiled.tried if n]
+        notes += [
+            Note("SharedKey", {"n_rows": k.shared, "key": " + ".join(k.columns)})
+            for k in profiled.tried
+            if k.shared
+        ]
+        notes += [
+            Note("NoKey", {"n_rows": k.missing, "key": " + ".join(k.columns)})
+            for k in profiled.tried
+            if k.missing
+        ]
     return ProfileResult(
         stage="quality profile",
         seconds=time.monotonic() - started,

@@ -44,7 +44,7 @@ def run_check(
     and is not installed, or a masked column does not exist.
     """
     started = time.monotonic()
-    expected = _read_suite(suite).with_parameters(parameters or {})
+    expected = read_suite(suite).with_parameters(parameters or {})
     rows, unreadable = read_any_format(spark, path, format=data_format, delimiter=delimiter)
     hidden = _masked_columns(masked, rows.columns)
     with (
@@ -114,7 +114,11 @@ def _without_values(e: ValidationEntry) -> ValidationEntry:
     return replace(e, result=masked)
 
 
-def _read_suite(path: Path) -> Suite:
+def read_suite(path: Path) -> Suite:
+    """Read a suite from its file.
+
+    Errors: InputError for a file that is not there, or is no suite.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as e:

@@ -4,66 +4,48 @@ Pure, no Spark job.
 
 What follows from what:
 - required: nothing is missing, and no text is blank. Else the missing share is bounded by twice what was
-  found.
+  found. Gates leave room: a percent of the cells may be missing, and 5% of the rows quarantined, or twice
+  what these data show.
 - bounds of numbers: the extremes, rounded outwards to two digits; from 0 where the smallest is at most a
   tenth of the largest.
 - allowed values: text with at most 50 different ones that each occur ten times on average, whole numbers with
-  at most 5.
-- pattern: where all values have one form (UUID, e-mail, date, …), or at most three shapes with digits or
-  signs, such as CUST-[0-9]{6}.
+  at most 5. What looks like a rare misspelling of another is not allowed.
+- pattern: where the values have one form (UUID, e-mail, date, …), or at most three shapes with digits or
+  signs, such as CUST-[0-9]{6}. Where one percent or less have not, it is a warning.
 - a key is what is unique and never null. Without one the table is `plain`: it can be checked, and not
   ingested.
-- a field whose name or form tells of a person is confidential: samples mask it, and nothing of its values is
-  written down.
+- a field whose form, or name where its values do not speak against it, tells of a person is confidential:
+  samples mask it, and nothing of its values is written down.
+- a protected number is cut into bands near its quartiles.
+
+What a person has to look at stands as comments at the top.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
 import yaml
 
 from engage_spark.contract.validation import LOGICAL, UNSTORABLE
-from engage_spark.quality.profiling.profile import ColumnFacts, TableProfile, TextShape
-from engage_spark.quality.profiling.suggest_bounds import limits_of, nice_share
-from engage_spark.quality.profiling.value_scan import CLASSES, FORMS
+from engage_spark.quality.profiling.closed_lists import closed_list_of
+from engage_spark.quality.profiling.facts import ColumnFacts, TableProfile
+from engage_spark.quality.profiling.personal import (
+    NEVER_INPUT,
+    WORDS,
+    is_personal,
+    is_protected,
+    words,
+)
+from engage_spark.quality.profiling.suggest_bounds import limits_of, nice_share, round_bands
+from engage_spark.quality.profiling.suggest_pattern import suggest_pattern
 
-FEW_TEXTS, FEW_NUMBERS, TIMES = 50, 5, 10
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_PERSONAL = frozenset(
-    re.findall(
-        r"\w+",
-        """email mail phone mobile telephone tel fax surname firstname lastname fullname forename
-        address street postcode zip zipcode postal iban ssn passport birthdate birthday dob birth
-        ip username login password token latitude longitude""",
-    )
-)
-_NAMES = (
-    {"first", "name"},
-    {"last", "name"},
-    {"full", "name"},
-    {"family", "name"},
-    {"given", "name"},
-    {"user", "name"},
-    {"middle", "name"},
-)
-_PROTECTED = frozenset(
-    (
-        "gender",
-        "sex",
-        "race",
-        "ethnicity",
-        "ethnic",
-        "religion",
-        "nationality",
-        "disability",
-        "marital",
-        "age",
-    )
-)
-_NEVER_INPUT = _PROTECTED - {"age"}
+_WHOLE = ("tinyint", "smallint", "int", "bigint")
+_LEAST_ROOM, _QUARANTINE_ROOM = Fraction(1), Fraction(5)
+"""Percent of cells that may be missing, and of rows that may be quarantined, where the data show less."""
 
 
 def draft_contract(profile: TableProfile, *, table: str, origin: str) -> str:
@@ -97,6 +79,7 @@ def _comments(profile: TableProfile, kind: str) -> str:
     if kind == "plain":
         lines += ["", *_why_plain(profile)]
     lines += [f"Left out: {name!r}, since {why}." for name, why in profile.left_out]
+    lines += [f"Look at {c.name}: {text}" for c in profile.columns for text in _oddities(c, profile)]
     return "".join(f"# {line}".rstrip() + "\n" for line in lines)
 
 
@@ -110,7 +93,8 @@ def _why_plain(profile: TableProfile) -> list[str]:
             "TODO, to ingest it: it needs a key, and no column or pair of columns is unique and never null."
         )
         lines += [
-            f"  {' + '.join(k)}: {n:,} of {profile.rows:,} rows share theirs" for k, n in profile.tried[:3]
+            f"  {' + '.join(k.columns)}: {k.shared:,} of {profile.rows:,} rows share theirs"
+            for k in profile.tried[:3]
         ]
         lines.append(
             "Take out what is doubled, or name the key (--key COLUMN): rows that share it are "
@@ -126,14 +110,15 @@ def _why_plain(profile: TableProfile) -> list[str]:
 
 def renamed(name: str) -> str:
     """Return the name in small letters, digits and underscores."""
-    return "_".join(w.lower() for w in _WORDS.findall(name)) or "column"
+    return "_".join(w.lower() for w in WORDS.findall(name)) or "column"
 
 
 def _table(profile: TableProfile, table: str, kind: str) -> dict[str, Any]:
     cells = profile.rows * len(profile.columns)
     missing = sum(c.state.nulls for c in profile.columns)
     custom = {"type": "custom", "engine": "engage_spark"}
-    complete = 100 - nice_share(Fraction(100 * missing, cells)) if missing else 100
+    share_missing = Fraction(100 * missing, cells) if cells else Fraction(0)
+    complete = 100 - max(nice_share(share_missing), float(_LEAST_ROOM))
     quality: list[dict[str, Any]] = [
         {
             "name": "rows_there",
@@ -143,6 +128,17 @@ def _table(profile: TableProfile, table: str, kind: str) -> dict[str, Any]:
             "dimension": "coverage",
         }
     ] * bool(profile.rows)
+    quality.append(
+        {
+            "name": "quarantine",
+            "description": "Share of rows that break a critical rule.",
+            **custom,
+            "implementation": "quarantine_share",
+            "mustBeLessThan": _quarantine_bound(profile),
+            "unit": "percent",
+            "dimension": "conformity",
+        }
+    )
     if complete > 0 and cells:
         quality.append(
             {
@@ -187,25 +183,38 @@ def _table(profile: TableProfile, table: str, kind: str) -> dict[str, Any]:
     }
 
 
-def words(name: str) -> set[str]:
-    """Return the words of a name, in small letters: customerId, customer_id and Customer ID are the same
-    two.
-    """
-    return {w.lower() for w in _WORDS.findall(name)}
-
-
-def is_personal(c: ColumnFacts) -> bool:
-    """Return whether a column is personal: by its name, or because all of its text are e-mail addresses,
-    phone numbers or network addresses.
-    """
-    name_words = words(c.name)
-    by_form = c.form in ("email", "phone", "address") and c.form is not None
-    return (
-        bool(name_words & _PERSONAL)
-        or any(n <= name_words for n in _NAMES)
-        or name_words == {"name"}
-        or by_form
+def _quarantine_bound(profile: TableProfile) -> float:
+    """Return the percent below which the share of quarantined rows must lie."""
+    n_rows = sum(k.shared + k.missing for k in profile.tried if k.columns == profile.key)
+    for c in profile.columns:
+        listed = None if c.name in profile.key or is_personal(c) else closed_list_of(c)
+        n_rows += listed.n_misspelt if listed else 0
+    return max(
+        float(_QUARANTINE_ROOM), nice_share(Fraction(100 * n_rows, profile.rows)) if profile.rows else 0.0
     )
+
+
+def _oddities(c: ColumnFacts, profile: TableProfile) -> list[str]:
+    """Say what few rows hold that the draft does not allow, or does not make a rule of."""
+    personal = is_personal(c)
+    said = []
+    for key in (k for k in profile.tried if k.columns == profile.key and c.name == k.columns[0]):
+        name = " + ".join(key.columns)
+        said += [f"{key.shared:,} rows share their {name}; they are quarantined."] if key.shared else []
+        said += [f"{key.missing:,} rows have no {name}; they are quarantined."] if key.missing else []
+    listed = None if c.name in profile.key or personal else closed_list_of(c)
+    for rare, common in (listed.misspelt if listed else {}).items():
+        said.append(
+            f"{rare!r} in {(c.values or {})[rare]:,} rows looks like a misspelling of {common!r}, and is not "
+            "allowed; add it to validValues if it is a value."
+        )
+    pattern = suggest_pattern(c) if c.is_text and listed is None else None
+    if pattern is not None and pattern.broken_rows:
+        of_shape = f" ({pattern.odd})" if pattern.odd and not personal else ""
+        said.append(
+            f"{pattern.broken_rows:,} of {c.visible:,} texts do not match the pattern{of_shape}: a warning."
+        )
+    return said
 
 
 def _field(c: ColumnFacts, profile: TableProfile) -> dict[str, Any]:
@@ -226,7 +235,8 @@ def _field(c: ColumnFacts, profile: TableProfile) -> dict[str, Any]:
                 "dimension": "completeness",
             }
         )
-    allowed = None if key or personal else _allowed(c)
+    listed = None if key or personal else closed_list_of(c)
+    allowed = None if listed is None else listed.allowed
     if allowed is not None:
         quality.append(
             {
@@ -239,17 +249,20 @@ def _field(c: ColumnFacts, profile: TableProfile) -> dict[str, Any]:
         )
         custom.append({"property": "referenceShares", "value": _shares(allowed)})
     options: dict[str, Any] = {}
-    if allowed is None and base in ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal"):
+    if allowed is None and base in (*_WHOLE, "float", "double", "decimal"):
         options, mean = limits_of(c, personal=personal or key)
         custom += [{"property": "referenceMean", "value": mean}] if mean is not None else []
-    if allowed is None and c.is_text and (pattern := pattern_of(c)) is not None:
-        options = {"pattern": pattern}
+    if allowed is None and c.is_text and (pattern := suggest_pattern(c)) is not None:
+        options = {"pattern": pattern.text}
+        custom += [{"property": "patternSeverity", "value": "warning"}] if pattern.broken_rows else []
     if any(c.state.bins.get(x) for x in ("NaN", "+inf", "-inf")):
         custom += [
             {"property": f"{x}Severity", "value": "warning"}
             for x in ("finite", *(["range"] if options else []))
         ]
-    custom += [{"property": "protected", "value": True}] if words(c.name) & _PROTECTED else []
+    custom += [{"property": "protected", "value": True}] if is_protected(c.name) else []
+    if allowed is None and (bands := round_bands(c.quartiles, whole=base in _WHOLE)):
+        custom.append({"property": "bands", "value": list(bands)})
     return {
         "name": c.name,
         "description": f"TODO: say what it is. {_summary(c, profile.rows)}",
@@ -267,67 +280,19 @@ def _field(c: ColumnFacts, profile: TableProfile) -> dict[str, Any]:
 def _role(c: ColumnFacts, *, key: bool, personal: bool) -> str:
     if key:
         return "identifier"
-    if personal or words(c.name) & _NEVER_INPUT or not c.state.filled:
+    if personal or words(c.name) & NEVER_INPUT or not c.state.filled:
         return "audit"
-    counted = c.type in (
-        "tinyint",
-        "smallint",
-        "int",
-        "bigint",
-        "float",
-        "double",
-        "boolean",
-    ) or c.type.startswith("decimal")
-    return "feature" if counted or (c.is_text and _allowed(c) is not None) else "audit"
+    counted = c.type in (*_WHOLE, "float", "double", "boolean") or c.type.startswith("decimal")
+    return "feature" if counted or (c.is_text and closed_list_of(c) is not None) else "audit"
 
 
-def _allowed(c: ColumnFacts) -> dict[Any, int] | None:
-    """Return the values and how often each occurs, commonest first, where they look like a closed list."""
-    if not c.values or c.type == "boolean" or not c.state.filled or c.state.filled < TIMES * len(c.values):
-        return None
-    if (
-        len(c.values) > (FEW_TEXTS if c.is_text else FEW_NUMBERS)
-        or c.counts.get("lost")
-        or c.counts.get("control")
-    ):
-        return None
-    ranked = sorted(c.values.items(), key=lambda x: (-x[1], x[0]))
-    return {v if c.is_text else int(v): n for v, n in ranked}
-
-
-def _shares(allowed: dict[Any, int]) -> dict[str, float]:
+def _shares(allowed: Mapping[Any, int]) -> dict[str, float]:
     """Shares of six digits that sum to one: what rounding leaves over goes to the largest."""
     total = sum(allowed.values())
     millionths = {str(v): round(Fraction(1_000_000 * n, total)) for v, n in allowed.items()}
     largest = next(iter(millionths))
     millionths[largest] += 1_000_000 - sum(millionths.values())
     return {v: n / 1_000_000 for v, n in millionths.items()}
-
-
-def pattern_of(c: ColumnFacts) -> str | None:
-    """Return a regular expression that every value matches, blanks included; None where the values have no
-    form in common.
-    """
-    if c.form is not None:
-        pattern = FORMS[c.form]
-    elif c.shapes and all(re.search(r"[^Aa]", s.signs) for s in c.shapes):
-        pattern = "|".join(map(_of_shape, c.shapes))
-    else:
-        return None
-    return rf"(?:{pattern})|\s*" if c.counts.get("blank") else pattern
-
-
-def _of_shape(shape: TextShape) -> str:
-    parts = []
-    for sign, (low, high, least, most) in zip(shape.signs, shape.tokens, strict=True):
-        if low == high and (sign not in CLASSES or sign != "9"):
-            parts.append(re.sub(r"([][\\^$.|?*+(){}/])", r"\\\1", low))
-        else:
-            parts.append(
-                CLASSES[sign]
-                + (f"{{{least}}}" if least == most else f"{{{least},{most}}}") * (most > 1 or least != most)
-            )
-    return "".join(parts)
 
 
 def _summary(c: ColumnFacts, rows: int) -> str:
@@ -344,6 +309,3 @@ def _summary(c: ColumnFacts, rows: int) -> str:
     ]
     special = [f"{c.state.bins[x]:,} {x}" for x in ("NaN", "+inf", "-inf") if c.state.bins.get(x)]
     return f"Found: {', '.join([missing + values, *odd, *special])}."
-
-
-__all__ = ["draft_contract", "is_personal", "pattern_of", "renamed", "words"]

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from functools import reduce
 from itertools import combinations
+from operator import or_
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -16,9 +17,11 @@ from pyspark.sql import types as T
 from engage_spark.contract import SNAPSHOT_DATE, VALID
 from engage_spark.contract.model import is_reserved_column
 from engage_spark.errors import ConfigurationError, ContractError, InputError
+from engage_spark.numerics.sketches import estimate_quantiles
 from engage_spark.quality.profiling import value_scan
+from engage_spark.quality.profiling.facts import ColumnFacts, TableProfile, TriedKey, facts_of
+from engage_spark.quality.profiling.personal import is_protected
 from engage_spark.quality.stats.binning import Binning, BinScale
-from engage_spark.quality.stats.column_stats import ColumnStats
 from engage_spark.quality.stats.count import count_columns
 from engage_spark.spark.by_value import send_by_value
 from engage_spark.spark.column_profile import ColumnProfile, CountedColumn, profile_columns
@@ -34,50 +37,6 @@ pairs beforehand.
 MOST_DIFFERENT = 0.75
 _FEW = ("tinyint", "smallint", "int", "bigint", "boolean")
 _ID = re.compile(r"(^|_)(id|uuid|guid|key|code|number|no|nr|num)$|id$", re.IGNORECASE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextShape:
-    """Texts of one make: of each token its class or the sign it is, first and last text, least and most
-    characters.
-    """
-
-    signs: str
-    tokens: tuple[tuple[str, str, int, int], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColumnFacts:
-    """What one column holds.
-
-    `values` counts them where they are few, else it is None; `shapes` likewise.
-    """
-
-    name: str
-    type: str
-    state: ColumnStats
-    values: dict[str, int] | None = None
-    shapes: tuple[TextShape, ...] | None = None
-    form: str | None = None
-    counts: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def is_text(self) -> bool:
-        return self.type == "string"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TableProfile:
-    """A DataFrame's facts, its key (empty where there is none), how many rows share theirs under other keys
-    that were tried, and the columns that a contract cannot declare, with the reason.
-    """
-
-    rows: int
-    columns: tuple[ColumnFacts, ...]
-    key: tuple[str, ...]
-    tried: tuple[tuple[tuple[str, ...], int], ...]
-    left_out: tuple[tuple[str, str], ...]
-    dated: bool = False
 
 
 def profile(df: DataFrame, *, key: Sequence[str] = ()) -> TableProfile:
@@ -156,10 +115,31 @@ def _columns(df: DataFrame, types: dict[str, str]) -> tuple[ColumnFacts, ...]:
         raise InputError(
             "there is no column that a contract can declare", hint="look at the types of the columns"
         )
-    plain = [Binning(column=c, type=t, scale=BinScale.ONE) for c, t in types.items()]
-    states = count_columns(df.withColumn("_dq_status", F.lit(VALID)), rules=(), binnings=plain).columns
+    banded = {c for c, t in types.items() if is_protected(c) and _is_number(t)}
+    binnings = [
+        Binning(column=c, type=t, scale=BinScale.MAGNITUDE if c in banded else BinScale.ONE)
+        for c, t in types.items()
+    ]
+    counted = count_columns(
+        df.withColumn("_dq_status", F.lit(VALID)),
+        rules=(),
+        binnings=binnings,
+        with_sketches=bool(banded),
+    )
+    quartiles = {c: _quartiles(counted.sketches[c].quantiles) for c in banded}
     profiles = _values(df, types)
-    return tuple(facts_of(c, t, states[c], profiles.get(c)) for c, t in types.items())
+    return tuple(
+        facts_of(c, t, counted.columns[c], profiles.get(c), quartiles.get(c, ())) for c, t in types.items()
+    )
+
+
+def _is_number(kind: str) -> bool:
+    return kind in ("tinyint", "smallint", "int", "bigint", "float", "double") or kind.startswith("decimal")
+
+
+def _quartiles(summary: bytes | None) -> tuple[float, ...]:
+    orders = estimate_quantiles(summary, (0.25, 0.5, 0.75)) if summary is not None else []
+    return tuple(x for x in orders if x is not None)
 
 
 def _values(df: DataFrame, types: dict[str, str]) -> dict[str, ColumnProfile]:
@@ -174,41 +154,9 @@ def _values(df: DataFrame, types: dict[str, str]) -> dict[str, ColumnProfile]:
     return profile_columns(df, scanned, limit=value_scan.VALUES)[1] if scanned else {}
 
 
-def facts_of(name: str, kind: str, state: ColumnStats, scan: ColumnProfile | None) -> ColumnFacts:
-    """Combine the statistics of a column with the scan of its values, which numbers with fractions, moments
-    and nested columns lack.
-    """
-    if scan is None:
-        return ColumnFacts(name=name, type=kind, state=state)
-    details = scan.details
-    counts = {r["text"]: r["rows"] for r in details.get(value_scan.COUNT, ())}
-    visible = state.filled - counts.get("blank", 0)
-    off = {r["text"] for r in details.get(value_scan.OFF, ())}
-    form = next((f for f in value_scan.FORMS if f not in off), None) if kind == "string" and visible else None
-    signs = [r["text"] for r in details.get(value_scan.SHAPE, ())]
-    shapes: tuple[TextShape, ...] | None = None
-    if signs and value_scan.SHAPELESS not in details and len(signs) <= value_scan.SHAPES:
-        tokens = {
-            r["text"]: (r["first"], r["last"], int(r["least"]), int(r["most"]))
-            for r in details[value_scan.TOKEN]
-        }
-        shapes = tuple(
-            TextShape(signs=s, tokens=tuple(tokens[f"{i:02}{s}"] for i in range(len(s)))) for s in signs
-        )
-    return ColumnFacts(
-        name=name,
-        type=kind,
-        state=state,
-        values={str(v): n for v, n in scan.values.items()} if scan.complete else None,
-        shapes=shapes,
-        form=form,
-        counts=counts,
-    )
-
-
 def _key(
     df: DataFrame, columns: tuple[ColumnFacts, ...], rows: int, stated_key: tuple[str, ...], dated: bool
-) -> tuple[tuple[str, ...], tuple[tuple[tuple[str, ...], int], ...]]:
+) -> tuple[tuple[str, ...], tuple[TriedKey, ...]]:
     """Find the key, and for others how many rows share theirs.
 
     A key is unique and never null; single columns come before pairs, and names that sound like a key before
@@ -216,20 +164,20 @@ def _key(
     """
     usable = [c for c in columns if _may_be_key(c) and rows]
     if stated_key:
-        return stated_key, ((stated_key, _shared(df, [stated_key], dated)[stated_key]),)
+        return stated_key, (_shared(df, [stated_key], dated)[stated_key],)
     ranked = sorted(usable, key=lambda c: (not _ID.search(c.name), columns.index(c)))
     singles: list[tuple[str, ...]] = [
         (c,) for c in _nearly_unique(df, [c.name for c in ranked], rows, dated)[:CANDIDATES]
     ]
     shared = _shared(df, singles, dated)
-    unique = [k for k in singles if not shared[k]]
+    unique = [k for k in singles if not shared[k].shared]
     if not unique:
         pairs = _pairs(
             df, [c.name for c in ranked[:PAIRED] if c.values is None or len(c.values) > 1], rows, dated
         )
         shared |= _shared(df, pairs, dated)
-        unique = [k for k in pairs if not shared[k]]
-    tried = sorted(((k, n) for k, n in shared.items() if n), key=lambda x: x[1])
+        unique = [k for k in pairs if not shared[k].shared]
+    tried = sorted((k for k in shared.values() if k.shared), key=lambda k: k.shared)
     return unique[0] if unique else (), tuple(tried)
 
 
@@ -254,11 +202,12 @@ def _nearly_unique(df: DataFrame, names: list[str], rows: int, dated: bool) -> l
     return [n for i, n in enumerate(names) if n_different[i] >= MOST_DIFFERENT * rows]
 
 
-def _shared(df: DataFrame, keys: Sequence[tuple[str, ...]], dated: bool) -> dict[tuple[str, ...], int]:
-    """How many rows share their key with another, for each of several keys: one scan, one shuffle of rows ×
-    keys, one action.
+def _shared(df: DataFrame, keys: Sequence[tuple[str, ...]], dated: bool) -> dict[tuple[str, ...], TriedKey]:
+    """Count how many rows share their key with another, for each of several keys: one scan, one shuffle of
+    rows × keys, one action.
 
-    Keys that differ in the case of letters alone count as one: nobody could tell them apart.
+    Keys that differ in the case of letters alone count as one: nobody could tell them apart. A row in which
+    a column of the key is null has none, and shares none.
     """
     if not keys:
         return {}
@@ -271,13 +220,21 @@ def _shared(df: DataFrame, keys: Sequence[tuple[str, ...]], dated: bool) -> dict
     day = F.col(SNAPSHOT_DATE) if dated else F.lit(None).cast("date")
     each = df.select(F.explode(F.array(*parts)).alias("k"), day.alias("day"))
     groups = each.groupBy("k", "day").agg(F.count(F.lit(1)).alias("n"))
-    count_rows = (
+    is_missing = reduce(or_, (F.col(f"k.p{p}").isNull() for p in range(widest)))
+    shares = (F.col("n") > 1) & ~is_missing
+    counted = (
         groups.groupBy(F.col("k.i").alias("i"))
-        .agg(F.sum(F.when(F.col("n") > 1, F.col("n")).otherwise(0)).alias("n"))
+        .agg(
+            F.sum(F.when(shares, F.col("n")).otherwise(0)).alias("shared"),
+            F.sum(F.when(is_missing, F.col("n")).otherwise(0)).alias("missing"),
+        )
         .collect()
     )
-    counted = {r["i"]: r["n"] for r in count_rows}
-    return {k: counted.get(i, 0) for i, k in enumerate(keys)}
+    by_key = {r["i"]: (r["shared"], r["missing"]) for r in counted}
+    return {
+        k: TriedKey(columns=k, shared=by_key.get(i, (0, 0))[0], missing=by_key.get(i, (0, 0))[1])
+        for i, k in enumerate(keys)
+    }
 
 
 def _pairs(df: DataFrame, names: list[str], rows: int, dated: bool) -> list[tuple[str, ...]]:

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from engage_spark.quality.profiling.profile import ColumnFacts
+from engage_spark.quality.profiling.facts import ColumnFacts
 
 _BITS = {"tinyint": 7, "smallint": 15, "int": 31, "bigint": 63}
 _DECIMAL_DIGITS = 15
@@ -43,6 +44,23 @@ def outward(x: Fraction, *, up: bool) -> Fraction:
     power = len(str(whole)) - 1 if whole else -len(str(x.denominator // abs(x.numerator)))
     step = Fraction(10) ** (power - 1)
     return (math.ceil if up else math.floor)(x / step) * step
+
+
+def round_bands(quartiles: Sequence[float], *, whole: bool) -> tuple[float | int, ...]:
+    """Return lower bounds near the quartiles, in rising order: multiples of 1, 2 or 5 times a power of ten
+    that is at most a third of what lies between the outer two, and tells them apart. None where these are
+    the same.
+    """
+    if len(quartiles) != 3 or not quartiles[0] < quartiles[2]:
+        return ()
+    width = Fraction(quartiles[2]) - Fraction(quartiles[0])
+    power = Fraction(10) ** (math.floor(math.log10(width)) - 1)
+    steps = [power * factor for factor in (20, 10, 5, 2, 1) if 3 * power * factor <= width]
+    if whole:
+        steps = [step for step in steps if step >= 1] or [Fraction(1)]
+    each = [sorted({math.floor(Fraction(q) / s + Fraction(1, 2)) * s for q in quartiles}) for s in steps]
+    rounded = next((bands for bands in each if len(bands) == len(set(quartiles))), each[-1])
+    return tuple(int(x) if x.denominator == 1 else float(x) for x in rounded)
 
 
 def nice_share(percent: Fraction) -> float:

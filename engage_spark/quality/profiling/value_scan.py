@@ -1,9 +1,9 @@
 """Scan undeclared columns of text, whole numbers and flags: their values where they are few, or the shapes of
 their text.
 
-Adds to the one pass of `spark.column_profile`. Sent along by value, so that executors need pyarrow only.
-Bounded: a column with many values, many shapes or long texts is marked so, and they are not listed. Only
-counts, minima and maxima leave a partition, so that partitions add up to the same in any order.
+Adds to the one pass of `spark.column_profile`. Sent along by value, so that executors need numpy and pyarrow
+only. Bounded: a column with many values, many shapes or long texts is marked so, and they are not listed.
+Only counts, minima and maxima leave a partition, so that partitions add up to the same in any order.
 """
 
 from __future__ import annotations
@@ -12,41 +12,78 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from engage_spark.numerics.batch_counts import CountedRow
 from engage_spark.numerics.column_profile import TextCounter, row
 
-VALUES, SHAPES, TOKENS, LONGEST = 50, 3, 12, 64
+VALUES, SHAPES, TOKENS, LONGEST = 50, 4, 12, 64
 """The most values, shapes, and tokens of a shape that are told apart, and the longest text that is looked at,
 in characters.
 """
+_DAY, _MONTH, _YEAR = "(0?[1-9]|[12][0-9]|3[01])", "(0?[1-9]|1[0-2])", "[0-9]{4}"
+_CLOCK = r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
 FORMS = {
     "uuid": r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
     "email": r"[^@\s]+@[^@\s]+\.[^@\s]+",
     "url": r"https?://\S+",
     "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
-    "moment": (
-        r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
-        r"(Z|[+-][0-9]{2}:?[0-9]{2})?"
-    ),
+    "moment": rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}{_CLOCK}(Z|[+-][0-9]{{2}}:?[0-9]{{2}})?",
+    "month/day/year": f"{_MONTH}/{_DAY}/{_YEAR}",
+    "day/month/year": f"{_DAY}/{_MONTH}/{_YEAR}",
+    "year/month/day": f"{_YEAR}/{_MONTH}/{_DAY}",
+    "day.month.year": rf"{_DAY}\.{_MONTH}\.{_YEAR}",
+    "day-month-year": f"{_DAY}-{_MONTH}-{_YEAR}",
+    "month-day-year": f"{_MONTH}-{_DAY}-{_YEAR}",
+    "day-name-year": f"{_DAY}-[A-Z][a-z]{{2}}-{_YEAR}",
     "address": r"[0-9]{1,3}(\.[0-9]{1,3}){3}",
-    "number": r"[+-]?[0-9]+(\.[0-9]+)?",
-    "phone": r"\+?[0-9(][0-9 ()/.-]{5,18}[0-9]",
+    "number": r"\s*[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*",
+    "phone": (
+        r"\+[0-9(][0-9 ()/.-]{5,18}[0-9]|\(?0[0-9]{1,5}\)?[ /.-][0-9 ./-]{4,15}[0-9]"
+        r"|\(?[0-9]{3}\)?[ .-]{1,2}[0-9]{3}[ .-][0-9]{4}"
+    ),
 }
-"""Forms that all values of a text column may have, for RE2, Java and ECMA-262 alike. The first that holds is
-the column's.
+"""Forms that values of a text column may have, for RE2, Java and ECMA-262 alike. The first that holds is the
+column's. A number has no leading zeros: they are lost where a code is read as one.
 """
 UNFIT = r"^[\s\pZ]|[\s\pZ]$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
 CLASSES = {"A": "[A-Z]", "a": "[a-z]", "9": "[0-9]"}
-SHAPE, TOKEN, SHAPELESS, OFF, COUNT = (
+SHAPE, TOKEN, SHAPELESS, OFF, COUNT, NUMBERS, FRACTIONS = (
     "shape",
     "token",
     "shapeless",
     "off",
     "count",
+    "numbers",
+    "fractions",
 )
+
+
+class NumberSpan:
+    """The ends of the numbers that texts hold, and whether one of them has a fraction."""
+
+    def __init__(self) -> None:
+        self.least, self.most, self.has_fraction = float("inf"), float("-inf"), False
+
+    def add(self, texts: pa.Array) -> None:
+        """Take in texts that are numbers."""
+        numbers = pc.cast(pc.utf8_trim_whitespace(texts), pa.float64()).to_numpy(zero_copy_only=False)
+        numbers = numbers[np.isfinite(numbers)]
+        if len(numbers):
+            self.least, self.most = (
+                min(self.least, float(numbers.min())),
+                max(self.most, float(numbers.max())),
+            )
+            self.has_fraction |= bool((numbers != np.floor(numbers)).any())
+
+    def rows(self) -> Iterator[CountedRow]:
+        """Return what was seen."""
+        if self.least <= self.most:
+            yield row(NUMBERS, 1, text="", ends=(self.least, self.most))
+        if self.has_fraction:
+            yield row(FRACTIONS, 1, text="")
 
 
 class TextScan:
@@ -56,8 +93,9 @@ class TextScan:
 
     def __init__(self) -> None:
         self.values = TextCounter(VALUES, thin=False)
-        self.shapes: dict[str, list[list[Any]]] | None = {}
-        self.forms = set(FORMS)
+        self.shapes: dict[str, tuple[int, list[list[Any]]]] | None = {}
+        self.off = dict.fromkeys(FORMS, 0)
+        self.numbers = NumberSpan()
         self.counts = dict.fromkeys(("blank", "control", "lost", "long", "unfit"), 0)
 
     def add(self, column: pa.Array) -> None:
@@ -84,15 +122,18 @@ class TextScan:
         if self.counts["long"]:
             self.values.give_up()
             self.shapes = None
-        visible = filled.filter(pc.invert(blank))
-        for form in sorted(self.forms):
-            matches = pc.match_substring_regex(visible, f"^(?:{FORMS[form]})$")
-            if not (pc.all(matches).as_py() or not len(visible)):
-                self.forms.discard(form)
+        visible = pc.value_counts(filled.filter(pc.invert(blank)))
+        texts, rows = visible.field(0), visible.field(1).to_numpy(zero_copy_only=False)
+        for form, pattern in FORMS.items():
+            matches = pc.match_substring_regex(texts, f"^(?:{pattern})$")
+            fits = matches.to_numpy(zero_copy_only=False).astype(bool)
+            self.off[form] += int(rows[~fits].sum())
+            if form == "number":
+                self.numbers.add(texts.filter(matches))
         if self.shapes is not None:
-            self._shaped(visible)
+            self._shaped(texts, rows)
 
-    def _shaped(self, texts: pa.Array) -> None:
+    def _shaped(self, texts: pa.Array, rows: np.ndarray) -> None:
         shape = texts
         for sign, of in CLASSES.items():
             shape = pc.replace_substring_regex(shape, f"{of}+", sign)
@@ -102,8 +143,11 @@ class TextScan:
             self.shapes = None
             return
         for s in known:
-            new_tokens = self._tokens(s, texts.filter(pc.equal(shape, s)))
-            into = self.shapes.setdefault(s, new_tokens)
+            of_shape = pc.equal(shape, s)
+            n_rows = int(rows[of_shape.to_numpy(zero_copy_only=False).astype(bool)].sum())
+            new_tokens = self._tokens(s, texts.filter(of_shape))
+            before, into = self.shapes.get(s, (0, new_tokens))
+            self.shapes[s] = (before + n_rows, into)
             for have, new in zip(into, new_tokens, strict=True):
                 have[:] = (
                     min(have[0], new[0]),
@@ -130,19 +174,21 @@ class TextScan:
     def rows(self) -> Iterator[CountedRow]:
         """Return what was counted.
 
-        A form that does not hold, and more shapes than are told apart, have a row each, so that one partition
-        is enough to say so.
+        A form is counted by the rows that do not have it. More shapes than are told apart have a row, so that
+        one partition is enough to say so.
         """
         yield from self.values.rows()
         for name, n in self.counts.items():
             yield row(COUNT, n, text=name)
-        for form in set(FORMS) - self.forms:
-            yield row(OFF, 1, text=form)
+        for form, n in self.off.items():
+            if n:
+                yield row(OFF, n, text=form)
+        yield from self.numbers.rows()
         if self.shapes is None:
             yield row(SHAPELESS, 1, text="")
             return
-        for shape, tokens in self.shapes.items():
-            yield row(SHAPE, 1, text=shape)
+        for shape, (n, tokens) in self.shapes.items():
+            yield row(SHAPE, n, text=shape)
             for i, (low, high, least, most) in enumerate(tokens):
                 yield row(TOKEN, 1, text=f"{i:02}{shape}", ends=(least, most), texts=(low, high))
 

@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 from engage_spark.numerics.batch_counts import ColumnCounter
 from engage_spark.numerics.column_profile import SCHEMA, profile_partition
 from engage_spark.quality import ColumnStats
-from engage_spark.quality.profiling.draft_contract import is_personal, pattern_of, renamed
-from engage_spark.quality.profiling.profile import ColumnFacts, facts_of
-from engage_spark.quality.profiling.suggest_bounds import limits_of, nice_share, outward
+from engage_spark.quality.profiling.closed_lists import closed_list_of, misspellings
+from engage_spark.quality.profiling.draft_contract import renamed
+from engage_spark.quality.profiling.facts import ColumnFacts, facts_of
+from engage_spark.quality.profiling.personal import is_personal
+from engage_spark.quality.profiling.suggest_bounds import limits_of, nice_share, outward, round_bands
+from engage_spark.quality.profiling.suggest_pattern import suggest_pattern
 from engage_spark.quality.profiling.value_scan import VALUES, TextScan, value_counter
 from engage_spark.spark.column_profile import ColumnProfile, column_profile
 from tests.support.examples import examples
@@ -80,10 +83,11 @@ CODES = [f"CUST-{i:06}" for i in range(60)]
     ],
 )
 def test_a_pattern_is_found_where_values_have_one(values: list[Any], pattern: str | None) -> None:
-    found = pattern_of(facts(values))
-    assert found == pattern
-    if found is not None:
-        assert all(re.fullmatch(found, v) for v in values)
+    suggested = suggest_pattern(facts(values))
+    assert (suggested.text if suggested else None) == pattern
+    if suggested is not None:
+        assert suggested.broken_rows == 0
+        assert all(re.fullmatch(suggested.text, v) for v in values)
 
 
 @settings(max_examples=examples(80), derandomize=True, deadline=None)
@@ -107,8 +111,78 @@ def test_any_split_tells_the_same_and_every_value_matches_the_pattern(data: st.D
         [[values[cut:]], [], [values[:cut]]],
     ):
         assert facts(values, parts=parts) == facts(values)
-    if (pattern := pattern_of(facts(values))) is not None:
-        assert all(re.fullmatch(pattern, v, re.DOTALL) for v in values if v is not None)
+    if (pattern := suggest_pattern(facts(values))) is not None:
+        assert all(re.fullmatch(pattern.text, v, re.DOTALL) for v in values if v is not None)
+
+
+@pytest.mark.parametrize(
+    ("values", "pattern", "broken", "odd"),
+    [
+        ([*[f"CUST-{i:06}" for i in range(497)], "No12345", "No12346", "No12347"],
+         "CUST-[0-9]{6}", 3, "No[0-9]{5}"),
+        ([*[f"u{i}@example.org" for i in range(300)], "n/a", "unknown!", "??"],
+         r"[^@\s]+@[^@\s]+\.[^@\s]+", 3, None),
+        ([*[f"CUST-{i:06}" for i in range(90)], *[f"No{i:05}" for i in range(10)]],
+         "CUST-[0-9]{6}|No[0-9]{5}", 0, None),
+        ([f"{1 + i % 12}/{1 + i % 28}/2011" for i in range(99)],
+         "(0?[1-9]|1[0-2])/(0?[1-9]|[12][0-9]|3[01])/[0-9]{4}", 0, None),
+        ([f"{i:05}" for i in range(99)], "[0-9]{5}", 0, None),
+    ],
+)  # fmt: skip
+def test_a_pattern_that_few_rows_break_is_suggested_with_their_number(
+    values: list[Any], pattern: str, broken: int, odd: str | None
+) -> None:
+    suggested = suggest_pattern(facts(values))
+    assert suggested is not None
+    assert (suggested.text, suggested.broken_rows, suggested.odd) == (pattern, broken, odd)
+    assert sum(not re.fullmatch(pattern, v) for v in values) == broken
+
+
+@pytest.mark.parametrize(
+    ("values", "slips"),
+    [
+        ({"Female": 3_000, "Male": 4_000, "Femle": 1, "male": 2},
+         {"Femle": "Female", "male": "Male"}),
+        ({"France": 5_000, "Spain": 2_000, "Frnace": 2, "SPAIN ": 1},
+         {"Frnace": "France", "SPAIN ": "Spain"}),
+        ({"Tier 1": 5_000, "Tier 2": 2}, {}),
+        ({"A": 5_000, "F": 1, "Mr": 4_000, "Mrs": 1}, {}),
+        ({"Product A": 5_000, "Product B": 1}, {}),
+        ({"active": 5_000, "inactive": 2, "": 1, "other": 1}, {}),
+        ({"France": 500, "Frnace": 2}, {}),
+        ({"France": 5_000, "Frnace": 3}, {}),
+        ({"North America": 9_000, "North-America": 1, "South America": 1},
+         {"North-America": "North America"}),
+    ],
+)  # fmt: skip
+def test_rare_misspellings_are_told_from_rare_values(values: dict[str, int], slips: dict[str, str]) -> None:
+    assert misspellings(values) == slips
+
+
+def test_a_closed_list_leaves_misspellings_out_and_counts_their_rows() -> None:
+    listed = closed_list_of(facts([*["Female"] * 1_000, *["Male"] * 1_200, "Femle", "Femle", None]))
+    assert listed is not None
+    assert (dict(listed.allowed), listed.misspelt, listed.n_misspelt) == (
+        {"Male": 1_200, "Female": 1_000}, {"Femle": "Female"}, 2,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("quartiles", "whole", "bands"),
+    [
+        ((29, 37, 45), True, (30, 35, 45)),
+        ((41, 46, 52), True, (42, 46, 52)),
+        ((0.12, 0.31, 0.54), False, (0.1, 0.3, 0.5)),
+        ((1, 2, 2), True, (1, 2)),
+        ((18, 18, 18), True, ()),
+        ((), True, ()),
+        ((1_200.5, 40_000, 910_000), False, (0, 50_000, 900_000)),
+    ],
+)
+def test_bands_lie_near_the_quartiles(quartiles: Any, whole: bool, bands: tuple[float, ...]) -> None:
+    rounded = round_bands(quartiles, whole=whole)
+    assert rounded == tuple(sorted(set(bands)))
+    assert all(isinstance(b, int) or not whole for b in rounded)
 
 
 def test_more_values_than_the_limit_are_not_listed() -> None:
@@ -154,6 +228,58 @@ def test_whole_numbers_and_flags_are_listed_by_value() -> None:
 )
 def test_names_that_tell_of_a_person(name: str, personal: bool) -> None:
     assert is_personal(facts(["a", "b"], name=name)) is personal
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "personal"),
+    [
+        ("PhoneService", ["Yes", "No"] * 100, False),
+        ("mobile", ["no", "yes", None] * 100, False),
+        ("email_status", ["valid", "bounced", "unknown"] * 50, False),
+        ("street_type", ["avenue", "road", "lane"] * 50, False),
+        ("zip", ["10115", "10117"] * 50, True),
+        ("surname", ["Smith", "Jones"] * 50, True),
+        ("surname", ["Yes", "No"] * 50, False),
+        ("Effective To Date", [f"{1 + i % 12}/{1 + i % 28}/2011" for i in range(300)], False),
+        ("start", [f"{1 + i % 12:02}/{1 + i % 28:02}/2011" for i in range(300)], False),
+        ("day", [*[f"{1 + i % 28:02}.{1 + i % 12:02}.2011" for i in range(80)], *["open"] * 20], False),
+        ("amount", [f"{i}.{i:02}" for i in range(99)], False),
+        ("account", [f"{i:07}" for i in range(99)], False),
+        ("period", [f"{2000 + i % 9}-{2010 + i % 9}" for i in range(99)], False),
+        ("contact", [*[f"u{i}@example.org" for i in range(90)], *["none"] * 9], True),
+        ("contact", [f"+49 30 {i:06}" for i in range(99)], True),
+        ("contact", [f"(212) 555-{i:04}" for i in range(99)], True),
+        ("origin", [f"10.0.{i}.1" for i in range(99)], True),
+    ],
+)
+def test_values_decide_before_names_whether_a_column_is_personal(
+    name: str, values: list[str | None], personal: bool
+) -> None:
+    assert is_personal(facts(values, name=name)) is personal
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "largest", "personal"),
+    [
+        ("email_opt_in", "boolean", 1, False),
+        ("phone_calls", "int", 900_000, False),
+        ("phones", "int", 3, False),
+        ("mobile", "bigint", 491_700_000_000, True),
+        ("mobile", "int", 2, False),
+        ("zip", "int", 99_950, True),
+        ("birth", "int", 2004, True),
+        ("address", "int", 4, False),
+        ("latitude", "double", 52, True),
+        ("last_login", "timestamp", 1, False),
+        ("birthday", "date", 1, True),
+        ("email_sent_at", "timestamp", 1, False),
+    ],
+)
+def test_numbers_and_moments_are_personal_where_they_can_be(
+    name: str, kind: str, largest: int, personal: bool
+) -> None:
+    state = ColumnStats(column="c", binning="b", labels=("any",), rows=9, bins={"any": 9}, maximum=largest)
+    assert is_personal(ColumnFacts(name=name, type=kind, state=state)) is personal
 
 
 @pytest.mark.parametrize(
