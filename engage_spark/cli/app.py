@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from engage_spark import __version__
-from engage_spark.cli import ask, console, insight, models, quality, report, sql, tables
+from engage_spark.cli import ask, console, contract, insight, models, quality, report, sql, tables
 from engage_spark.cli.common import (
     EPILOG,
     AsOf,
@@ -28,13 +28,9 @@ from engage_spark.cli.common import (
     settings_of,
     show,
     spark_job,
-    spark_of,
 )
-from engage_spark.contract import Contract, field_rows, load_contract, statement_rows
-from engage_spark.errors import ContractError, EngageError, GateError, UsageError
+from engage_spark.errors import EngageError, GateError, UsageError
 from engage_spark.pipelines.results import StageResult
-from engage_spark.settings import Settings
-from engage_spark.text_files import write_text
 
 HOISTED = {
     "--env": True,
@@ -75,10 +71,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-contract_app = typer.Typer(
-    help="Look at, check and document the data contract. Needs no Spark.", no_args_is_help=True, epilog=EPILOG
-)
-app.add_typer(contract_app, name="contract")
+app.add_typer(contract.app, name="contract")
 app.add_typer(quality.app, name="quality")
 app.add_typer(models.app, name="models")
 app.add_typer(tables.app, name="tables")
@@ -421,80 +414,3 @@ def doctor(
         console.diagnoses(checks)
     if failed:
         raise SystemExit(2)
-
-
-@contract_app.command("show", epilog=EPILOG)
-def contract_show(
-    ctx: typer.Context,
-    table: Annotated[str | None, typer.Argument(help="one table (default: list all)")] = None,
-) -> None:
-    """List the tables of the contract, or the fields, indicators and claims of one."""
-    loaded = load_contract(settings_of(ctx).contract)
-    if not ctx.obj.json:
-        console.contract(loaded, table)
-    elif table is None:
-        tables = [
-            {
-                "name": t.name,
-                "kind": t.kind,
-                "fields": len(t.fields),
-                "source": t.source,
-                "key": t.key,
-            }
-            for t in loaded.tables
-        ]
-        console.json_object({"id": loaded.id, "version": loaded.version, "tables": tables})
-    else:
-        fields, statements = field_rows(loaded, table), statement_rows(loaded, table)
-        console.json_object({"table": table, "fields": fields, "statements": statements})
-
-
-@contract_app.command("lint", epilog=EPILOG)
-def contract_lint(
-    ctx: typer.Context,
-    engine: Annotated[
-        bool, typer.Option("--engine", help="let Spark compile rules, formulas and patterns, too; no job")
-    ] = False,
-) -> None:
-    """Check the contract for contradictions; exit code 2 if there are any."""
-    settings = settings_of(ctx)
-    loaded = load_contract(settings.contract)
-    if engine:
-        _compile(settings, loaded)
-    n_tables, n_fields = len(loaded.tables), sum(len(t.fields) for t in loaded.tables)
-    if ctx.obj.json:
-        console.json_object(
-            {"id": loaded.id, "version": loaded.version, "tables": n_tables, "fields": n_fields}
-        )
-    else:
-        console.line(f"{loaded.id} {loaded.version}: {n_tables} tables, {n_fields} fields, no violations")
-
-
-def _compile(settings: Settings, loaded: Contract) -> None:
-    with spark_of(settings) as spark:
-        from engage_spark.quality.checks.expressions import compile_contract
-
-        problems = compile_contract(spark, loaded)
-    if problems:
-        raise ContractError(
-            f"Spark refuses {len(problems)} of the contract's expressions and patterns",
-            details=problems,
-            hint="write rules and formulas as Spark SQL about one row, patterns as Java regular expressions",
-        )
-
-
-@contract_app.command("docs", epilog=EPILOG)
-def contract_docs(
-    ctx: typer.Context,
-    out: Annotated[Path | None, typer.Option(help="file to write (default: standard output)")] = None,
-) -> None:
-    """Write the data dictionary that follows from the contract, as Markdown."""
-    from engage_spark.contract import render_dictionary
-
-    text = render_dictionary(load_contract(settings_of(ctx).contract))
-    if out is not None:
-        write_text(out, text)
-    if ctx.obj.json:
-        console.json_object({"markdown": text} if out is None else {"out": str(out)})
-    elif out is None:
-        console.document(text)

@@ -13,7 +13,7 @@ from engage_spark.contract.dictionary import (
 )
 from engage_spark.contract.graph_spec import EdgeMeasure, GraphMeasure, GraphSpec, graph_spec_of
 from engage_spark.contract.lineage import leaking_fields
-from engage_spark.contract.loading import PACKAGED, lint, load_contract, system_contract
+from engage_spark.contract.loading import PACKAGED, count_todos, lint, load_contract, system_contract
 from engage_spark.contract.model import (
     DAY_COLUMNS,
     EVENT_DATE,
@@ -79,6 +79,7 @@ __all__ = [
     "TableKind",
     "anchored_pattern",
     "bare_pattern",
+    "count_todos",
     "day_column",
     "describe_gate",
     "documented_table",

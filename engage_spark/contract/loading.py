@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -29,6 +30,12 @@ def load_contract(path: Path | str | None = None) -> Contract:
             hint="correct them in the YAML, and check it with `engage-spark contract lint`",
         )
     return contract
+
+
+def count_todos(path: Path | str | None = None) -> int:
+    """Count what a person still has to do in a contract file: each TODO, as drafts write them."""
+    text = read_contract_text(PACKAGED if path is None else Path(path))
+    return len(re.findall(r"\bTODO\b", text))
 
 
 @cache

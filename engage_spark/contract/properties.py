@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -43,6 +44,8 @@ FIELD_PROPERTIES = (
     *(f"{kind}Severity" for kind in SEVERITIES),
 )
 
+MOST_DAYS = 3660
+"""The longest window, ten years."""
 E = TypeVar("E", bound=StrEnum)
 V = TypeVar("V")
 
@@ -83,15 +86,19 @@ class PropertyReader:
         return value
 
     def number(self, name: str) -> float | None:
-        """Read a number."""
+        """Read a finite number."""
         value = self._typed(name, (int, float), "a number")
+        if value is not None and not _is_finite(value):
+            self.problems.append(f"{self.at}: {name} must be a finite number, found {value!r}")
+            return None
         return None if value is None else float(value)
 
     def days(self, name: str) -> int:
-        """Read a whole number of days; 0 where it is not given."""
+        """Read a whole number of days, `MOST_DAYS` at most; 0 where it is not given."""
         value = self.number(name) or 0.0
-        if value != int(value):
-            self.problems.append(f"{self.at}: {name} must be whole, found {value!r}")
+        if value != int(value) or abs(value) > MOST_DAYS:
+            self.problems.append(f"{self.at}: {name} must be whole and at most {MOST_DAYS}, found {value!r}")
+            return 0
         return int(value)
 
     def flag(self, name: str) -> bool:
@@ -108,16 +115,16 @@ class PropertyReader:
     def numbers(self, name: str) -> tuple[float, ...]:
         """Read a list of numbers."""
         value = self._typed(name, list, "a list of numbers") or []
-        if any(isinstance(x, bool) or not isinstance(x, int | float) for x in value):
-            self.problems.append(f"{self.at}: {name} must be a list of numbers, found {value!r}")
+        if not all(map(_is_finite, value)):
+            self.problems.append(f"{self.at}: {name} must be a list of finite numbers, found {value!r}")
             return ()
         return tuple(value)
 
     def shares(self, name: str) -> dict[str, float]:
         """Read a mapping of values or names to numbers."""
         value = self._typed(name, dict, "a mapping to numbers") or {}
-        if any(isinstance(x, bool) or not isinstance(x, int | float) for x in value.values()):
-            self.problems.append(f"{self.at}: {name} must map values to numbers, found {value!r}")
+        if not all(map(_is_finite, value.values())):
+            self.problems.append(f"{self.at}: {name} must map values to finite numbers, found {value!r}")
             return {}
         return {str(k): float(x) for k, x in value.items()}
 
@@ -135,6 +142,11 @@ class PropertyReader:
             return value
         self.problems.append(f"{self.at}: {name} must be {what}, found {value!r}")
         return None
+
+
+def _is_finite(value: object) -> bool:
+    """Return whether a value is a number, and neither NaN nor infinite."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def table_properties(read: PropertyReader) -> dict[str, Any]:
@@ -159,10 +171,10 @@ def _uses(read: PropertyReader) -> tuple[AnalyticsUse, ...]:
 
 def _rolling_days(read: PropertyReader) -> int | None:
     value = read.values.get("rollingDays")
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 3660):
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_DAYS):
         return value
     read.problems.append(
-        f"{read.at}: rollingDays must be a whole number of days from 1 to 3660, found {value!r}"
+        f"{read.at}: rollingDays must be a whole number of days from 1 to {MOST_DAYS}, found {value!r}"
     )
     return None
 

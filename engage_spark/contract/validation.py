@@ -41,13 +41,14 @@ LOGICAL = {
 _INTEGER_BITS = {"tinyint": 7, "smallint": 15, "int": 31, "bigint": 63}
 _SCALAR = re.compile(
     r"tinyint|smallint|int|bigint|float|double|string|binary|boolean|date|timestamp"
-    r"|decimal\([0-9]{1,2}, ?[0-9]{1,2}\)"
+    r"|decimal\((?P<digits>[0-9]{1,2}), ?(?P<scale>[0-9]{1,2})\)"
 )
 _NESTED = re.compile(r"(array|map|struct)<")
 _MEMBER = re.compile(r"\s*[^<>(),:;`'\"\\$\s][^<>(),:;`'\"\\$]*:")
 """The name of a struct's member: nothing that could end the type where it becomes part of Spark SQL."""
+_MEMBERS = re.compile(r"[<,]\s*([^<>,:]+):")
 _BLANKS = re.compile(r"\s*")
-_DEEPEST_TYPE = 20
+_DEEPEST_TYPE, _MOST_DIGITS = 20, 38
 _TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 UNSTORABLE = re.compile(r"[ ,;{}()\n\t=]")  # Delta and Parquet refuse these in a column name
 
@@ -122,6 +123,12 @@ def _names(table: Table) -> list[str]:
     problems = [
         f"{at}: field {n!r} is declared twice (names differ at most in case)" for n in _repeated(table.names)
     ]
+    problems += [
+        f"field {table.name}.{f.name}: {member!r} of physicalType holds a character that Delta refuses"
+        for f in table.fields
+        for member in unstorable_members(f.spark_type)
+        if table.kind is not TableKind.PLAIN
+    ]
     reserved = {DAY_COLUMNS[table.kind]} if table.kind in DAY_COLUMNS else set()
     for name in table.names:
         if not name or (UNSTORABLE.search(name) and table.kind is not TableKind.PLAIN):
@@ -131,6 +138,11 @@ def _names(table: Table) -> list[str]:
         if name.lower() in reserved or is_reserved_column(name):
             problems.append(f"{at}: field name {name!r} is reserved; the package adds it")
     return problems
+
+
+def unstorable_members(spark_type: str) -> list[str]:
+    """List the members of structs in a type whose names Delta refuses."""
+    return [name for name in _MEMBERS.findall(spark_type) if UNSTORABLE.search(name.strip())]
 
 
 def _key(table: Table) -> list[str]:
@@ -165,16 +177,19 @@ def _end_of_type(text: str, at: int, depth: int) -> int:
     Cost: linear, since each character is passed once.
     """
     if scalar := _SCALAR.match(text, at):
-        return scalar.end()
+        is_decimal = scalar["digits"] is not None
+        fits = not is_decimal or int(scalar["scale"]) <= int(scalar["digits"]) <= _MOST_DIGITS
+        return scalar.end() if fits else -1
     opened = _NESTED.match(text, at)
-    if opened is None or depth > _DEEPEST_TYPE:
+    if opened is None or depth > _DEEPEST_TYPE or text.startswith("map<map<", at):  # no map is a key
         return -1
-    at, parts = opened.end(), 0
+    at, parts, members = opened.end(), 0, set[str]()
     while True:
         if opened[1] == "struct":
             member = _MEMBER.match(text, at)
-            if member is None:
+            if member is None or member[0].strip(" :").lower() in members:
                 return -1
+            members.add(member[0].strip(" :").lower())
             at = member.end()
         end = _end_of_type(text, _BLANKS.match(text, at).end(), depth + 1)  # type: ignore[union-attr]
         if end < 0:

@@ -145,7 +145,7 @@ def put_directory(spark: SparkSession, local: Path, path: str) -> None:
         files.copyFromLocalFile(False, True, jvm.org.apache.hadoop.fs.Path(local.absolute().as_uri()), target)
 
 
-def pathlocal_path(spark: SparkSession, path: str) -> Path | None:
+def path_of_this_process(spark: SparkSession, path: str) -> Path | None:
     """Return the path where this process reads the very files that Spark reads; None where it does not.
 
     A path without a scheme lies in Hadoop's default file system, which need not be this machine's.

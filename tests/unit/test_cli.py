@@ -31,6 +31,7 @@ from engage_spark.pipelines.results import (
 )
 from engage_spark.settings import Settings
 from engage_spark.spark import session
+from tests.support.paths import DATA
 
 SNAPSHOT = IngestedSnapshot(
     table="customers",
@@ -114,6 +115,19 @@ def code(*argv: str) -> int:
         assert e.code != 0, "success returns, it does not exit"
         return e.code
     return 0
+
+
+def test_lint_counts_what_is_left_to_a_person(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.odcs.yaml"
+    text = (DATA / "garden.odcs.yaml").read_text(encoding="utf-8")
+    path.write_text(
+        text.replace('description: "', 'description: "TODO ') + "# TODO: a key\n", encoding="utf-8"
+    )
+    n_todos = 1 + text.count('description: "')
+    assert code("contract", "lint", "--contract", str(path)) == 0
+    assert f"no violations; {n_todos} TODO left" in capsys.readouterr().out
+    assert code("contract", "lint", "--contract", str(path), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["todos"] == n_todos
 
 
 @pytest.mark.parametrize(
@@ -489,7 +503,7 @@ def test_contract_commands_need_no_spark(tmp_path: Path, capsys: pytest.CaptureF
     assert "days_since_last_login" in shown or "last_login_days_ago" in shown
     assert max(map(len, shown.splitlines())) <= 80
     assert code("contract", "lint") == 0
-    assert "no violations" in capsys.readouterr().out
+    assert capsys.readouterr().out.endswith("no violations\n")
     assert code("contract", "docs", "--out", str(tmp_path / "docs" / "dictionary.md")) == 0
     assert (tmp_path / "docs" / "dictionary.md").read_text().startswith("# ")
 

@@ -30,7 +30,7 @@ from typing import Any
 
 import yaml
 
-from engage_spark.contract.validation import LOGICAL, UNSTORABLE
+from engage_spark.contract.validation import LOGICAL, UNSTORABLE, unstorable_members
 from engage_spark.quality.profiling.closed_lists import closed_list_of
 from engage_spark.quality.profiling.facts import ColumnFacts, TableProfile
 from engage_spark.quality.profiling.personal import (
@@ -53,7 +53,7 @@ def draft_contract(profile: TableProfile, *, table: str, origin: str) -> str:
 
     `origin` says where the data lie. Deterministic; nothing in it is of the day it was made.
     """
-    storable = not [c.name for c in profile.columns if UNSTORABLE.search(c.name)]
+    storable = not any(UNSTORABLE.search(c.name) or unstorable_members(c.type) for c in profile.columns)
     kind = "entity" if profile.key and storable else "plain"
     document = {
         "apiVersion": "v3.1.0",
@@ -88,6 +88,11 @@ def _why_plain(profile: TableProfile) -> list[str]:
     if odd := [c.name for c in profile.columns if UNSTORABLE.search(c.name)]:
         lines.append("TODO, to ingest it: rename these columns, since Delta refuses their names:")
         lines += [f"  {name!r} -> {renamed(name)}" for name in odd]
+    if nested := [c.name for c in profile.columns if unstorable_members(c.type)]:
+        lines.append(
+            f"TODO, to ingest it: {', '.join(nested)}: Delta refuses the names of members; leave the columns "
+            "out, or have them delivered under other names."
+        )
     if not profile.key:
         lines.append(
             "TODO, to ingest it: it needs a key, and no column or pair of columns is unique and never null."

@@ -1,0 +1,107 @@
+"""Define `engage-spark contract …`: look at, check and document the data contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engage_spark.cli import console
+from engage_spark.cli.common import EPILOG, settings_of, spark_of
+from engage_spark.contract import Contract, count_todos, field_rows, load_contract, statement_rows
+from engage_spark.errors import ContractError
+from engage_spark.settings import Settings
+from engage_spark.text_files import write_text
+
+app = typer.Typer(
+    help="Look at, check and document the data contract. Needs no Spark.", no_args_is_help=True, epilog=EPILOG
+)
+
+
+@app.command("show", epilog=EPILOG)
+def contract_show(
+    ctx: typer.Context,
+    table: Annotated[str | None, typer.Argument(help="one table (default: list all)")] = None,
+) -> None:
+    """List the tables of the contract, or the fields, indicators and claims of one."""
+    loaded = load_contract(settings_of(ctx).contract)
+    if not ctx.obj.json:
+        console.contract(loaded, table)
+    elif table is None:
+        tables = [
+            {
+                "name": t.name,
+                "kind": t.kind,
+                "fields": len(t.fields),
+                "source": t.source,
+                "key": t.key,
+            }
+            for t in loaded.tables
+        ]
+        console.json_object({"id": loaded.id, "version": loaded.version, "tables": tables})
+    else:
+        fields, statements = field_rows(loaded, table), statement_rows(loaded, table)
+        console.json_object({"table": table, "fields": fields, "statements": statements})
+
+
+@app.command("lint", epilog=EPILOG)
+def contract_lint(
+    ctx: typer.Context,
+    engine: Annotated[
+        bool, typer.Option("--engine", help="let Spark compile rules, formulas and patterns, too; no job")
+    ] = False,
+) -> None:
+    """Check the contract for contradictions, and count the TODO in it; exit code 2 if there are any
+    contradictions.
+    """
+    settings = settings_of(ctx)
+    loaded = load_contract(settings.contract)
+    if engine:
+        _compile(settings, loaded)
+    n_tables, n_fields = len(loaded.tables), sum(len(t.fields) for t in loaded.tables)
+    n_todos = count_todos(settings.contract)
+    if ctx.obj.json:
+        console.json_object(
+            {
+                "id": loaded.id,
+                "version": loaded.version,
+                "tables": n_tables,
+                "fields": n_fields,
+                "todos": n_todos,
+            }
+        )
+        return
+    todos = f"; {n_todos:,} TODO left to a person" if n_todos else ""
+    counted = f"{n_tables} table{'s' * (n_tables != 1)}, {n_fields} field{'s' * (n_fields != 1)}"
+    console.line(f"{loaded.id} {loaded.version}: {counted}, no violations{todos}")
+
+
+def _compile(settings: Settings, loaded: Contract) -> None:
+    with spark_of(settings) as spark:
+        from engage_spark.quality.checks.expressions import compile_contract
+
+        problems = compile_contract(spark, loaded)
+    if problems:
+        raise ContractError(
+            f"Spark refuses {len(problems)} of the contract's expressions and patterns",
+            details=problems,
+            hint="write rules and formulas as Spark SQL about one row, patterns as Java regular expressions",
+        )
+
+
+@app.command("docs", epilog=EPILOG)
+def contract_docs(
+    ctx: typer.Context,
+    out: Annotated[Path | None, typer.Option(help="file to write (default: standard output)")] = None,
+) -> None:
+    """Write the data dictionary that follows from the contract, as Markdown."""
+    from engage_spark.contract import render_dictionary
+
+    text = render_dictionary(load_contract(settings_of(ctx).contract))
+    if out is not None:
+        write_text(out, text)
+    if ctx.obj.json:
+        console.json_object({"markdown": text} if out is None else {"out": str(out)})
+    elif out is None:
+        console.document(text)
