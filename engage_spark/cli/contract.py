@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -105,3 +106,22 @@ def contract_docs(
         console.json_object({"markdown": text} if out is None else {"out": str(out)})
     elif out is None:
         console.document(text)
+
+
+@app.command("schema", epilog=EPILOG)
+def contract_schema(
+    ctx: typer.Context,
+    out: Annotated[Path | None, typer.Option(help="file to write (default: standard output)")] = None,
+) -> None:
+    """Write the JSON schema of contract files, by which editors complete and check them: put
+    `# yaml-language-server: $schema=FILE` on the first line of a contract.
+    """
+    from engage_spark.contract.json_schema import contract_json_schema
+
+    schema = contract_json_schema()
+    if out is None:
+        console.json_object(schema)
+        return
+    write_text(out, json.dumps(schema, indent=2, ensure_ascii=False) + "\n")
+    if ctx.obj.json:
+        console.json_object({"out": str(out)})

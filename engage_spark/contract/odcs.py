@@ -32,6 +32,7 @@ from engage_spark.contract.model import (
 )
 from engage_spark.contract.patterns import anchored_pattern
 from engage_spark.contract.properties import (
+    RELATIONSHIP_PROPERTIES,
     TABLE_PROPERTIES,
     PropertyReader,
     field_properties,
@@ -275,7 +276,7 @@ def _references(p: SchemaProperty, table: str, problems: list[str]) -> list[Refe
     for r in p.relationships or ():
         at = f"field {table}.{p.name}: relationship"
         severity = (
-            PropertyReader(at, r.customProperties, ("severity",), problems).one_of(
+            PropertyReader(at, r.customProperties, RELATIONSHIP_PROPERTIES, problems).one_of(
                 "severity", Severity, optional=True
             )
             or Severity.CRITICAL

@@ -9,41 +9,13 @@ from typing import Any, TypeVar
 
 from open_data_contract_standard.model import CustomProperty
 
+from engage_spark.contract.declarations import SEVERITIES, Part, custom_names
 from engage_spark.contract.model import OnFailure, Role, Severity
 from engage_spark.contract.statements import AnalyticsUse, OverTime, read_claims, read_indicators
 
-TABLE_PROPERTIES = (
-    "kind",
-    "source",
-    "eventTime",
-    "graphRole",
-    "extraColumns",
-    "active",
-    "indicators",
-    "claims",
-)
-SEVERITIES = ("range", "pattern", "finite", "distinguishable")
-FIELD_PROPERTIES = (
-    "role",
-    "unit",
-    "referenceMean",
-    "referenceShares",
-    "protected",
-    "bands",
-    "leaksInto",
-    "labelWindowDays",
-    "baseline",
-    "monitoring",
-    "measure",
-    "graphEdges",
-    "onFailure",
-    "analytics",
-    "overTime",
-    "rollingDays",
-    "cohortName",
-    *(f"{kind}Severity" for kind in SEVERITIES),
-)
-
+TABLE_PROPERTIES = custom_names(Part.TABLE)
+FIELD_PROPERTIES = custom_names(Part.FIELD)
+RELATIONSHIP_PROPERTIES = custom_names(Part.RELATIONSHIP)
 MOST_DAYS = 3660
 """The longest window, ten years."""
 E = TypeVar("E", bound=StrEnum)

@@ -22,7 +22,8 @@ ENGINE = "engage_spark"
 LEAST = frozenset({"mustBeGreaterOrEqualTo", "mustBeGreaterThan"})
 MOST = frozenset({"mustBeLessOrEqualTo", "mustBeLessThan"})
 BETWEEN = LEAST | MOST | {"mustBe", "mustBeBetween"}
-_DIMENSIONS = {"conformity": Dimension.VALIDITY, "coverage": Dimension.COMPLETENESS}
+ODCS_DIMENSIONS = {"conformity": Dimension.VALIDITY, "coverage": Dimension.COMPLETENESS}
+"""The dimensions that the standard calls otherwise."""
 _CALL = re.compile(r"^(\w+)(?:\((.*)\))?$", re.DOTALL)
 
 
@@ -70,12 +71,12 @@ def dimension(q: DataQuality, usual: Dimension, at: str, problems: list[str]) ->
     """Return the stated dimension, by ODCS's name or the package's; `usual` where there is none."""
     if q.dimension is None:
         return usual
-    if q.dimension in _DIMENSIONS:
-        return _DIMENSIONS[q.dimension]
+    if q.dimension in ODCS_DIMENSIONS:
+        return ODCS_DIMENSIONS[q.dimension]
     if q.dimension in tuple(Dimension):
         return Dimension(q.dimension)
     problems.append(
-        f"{at}: unknown dimension {q.dimension!r}, known are {', '.join((*Dimension, *_DIMENSIONS))}"
+        f"{at}: unknown dimension {q.dimension!r}, known are {', '.join((*Dimension, *ODCS_DIMENSIONS))}"
     )
     return usual
 

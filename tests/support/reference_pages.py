@@ -25,6 +25,10 @@ from engage_spark.contract import (
     undeclared_fields,
     written_tables,
 )
+from engage_spark.contract.declarations import DECLARATIONS, Declaration, Part, ValueKind
+from engage_spark.contract.monitoring import Bound, monitored_measures
+from engage_spark.contract.snapshot_gates import OF_FIELDS, OF_TABLES
+from engage_spark.contract.statements import ARGUMENTS
 from engage_spark.errors import EngageError
 from engage_spark.insight.failures import InsightError
 from engage_spark.settings import Settings
@@ -73,10 +77,20 @@ rejected data. After 4, try again. Any other exception is unexpected and ends wi
 """
 
 
+ABOUT_CONTRACTS = """\
+A contract is a YAML file after the Open Data Contract Standard, version 3. These are the keys and properties
+that this package reads; other keys of the standard are for people, and whatever is misspelt is refused by
+`engage-spark contract lint`. `engage-spark contract schema --out engage-spark.schema.json` writes a JSON
+schema, by which an editor completes and checks a contract that begins with
+`# yaml-language-server: $schema=engage-spark.schema.json`.
+"""
+
+
 def pages() -> dict[Path, str]:
     """Return the text of every generated page by its path."""
     reference = DOCS / "reference"
     return {
+        reference / "contract.md": contract_page(),
         reference / "tables.md": tables_page(load_contract()),
         reference / "settings.md": settings_page(),
         reference / "cli.md": cli_page(),
@@ -84,6 +98,49 @@ def pages() -> dict[Path, str]:
         reference / "api.md": api_page(),
         reference / "modules.md": modules_page(),
     }
+
+
+def contract_page() -> str:
+    """List every property of a contract, with its value, meaning and an example."""
+    lines = ["# Contract", "", BY.format(source="the declarations in `engage_spark/contract/`"), ""]
+    lines += [*ABOUT_CONTRACTS.splitlines(), ""]
+    for part in Part:
+        for custom in (False, True):
+            declared = [d for d in DECLARATIONS if d.part is part and d.custom is custom]
+            if not declared:
+                continue
+            where = f"Properties of {part}" if custom else f"Keys of {part}"
+            lines += [f"## {where}", ""]
+            lines += ["In `customProperties`, as `{property: NAME, value: VALUE}`.", ""] * custom
+            lines += ["| name | value | meaning | example | used by |", "|---|---|---|---|---|"]
+            lines += [_declared(d) for d in declared] + [""]
+    lines += ["## Gates", "", "Entries of `quality` that bound a measure of a whole snapshot.", ""]
+    lines += ["| measure | of | unit | bounds |", "|---|---|---|---|"]
+    for of, measures in (("a table", OF_TABLES), ("a field", OF_FIELDS)):
+        for name, m in measures.items():
+            shown = f"{name}(…)" if m.argument else name
+            lines.append(f"| `{shown}` | {of} | {m.unit} | {', '.join(f'`{b}`' for b in sorted(m.bounds))} |")
+    lines += ["", "## Measures of a model in use", "", "What `monitoring` may bound, by the target.", ""]
+    lines += ["| target | measures, at least | measures, at most |", "|---|---|---|"]
+    for kind, two_classes in (("two classes", True), ("a number", False)):
+        known = monitored_measures(two_classes=two_classes)
+        sides = [
+            ", ".join(f"`{n}`" for n, b in known.items() if b is side) for side in (Bound.LEAST, Bound.MOST)
+        ]
+        lines.append(f"| {kind} | {' | '.join(sides)} |")
+    lines += ["", "## Kinds of claims", "", "| kind | needs | may have |", "|---|---|---|"]
+    for claim, (needed, optional) in ARGUMENTS.items():
+        cells = (", ".join(f"`{a}`" for a in names) for names in (needed, optional))
+        lines.append(f"| `{claim}` | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _declared(d: Declaration) -> str:
+    value = ", ".join(f"`{v}`" for v in d.values) or str(d.value)
+    if d.values and d.value is not ValueKind.ONE_OF:
+        value = f"{'list of ' if d.value is ValueKind.SOME_OF else 'by value one of '}{value}"
+    name = f"`{d.name}`{' (required)' if d.required else ''}"
+    return f"| {' | '.join(map(_cell, (name, value, d.meaning, f'`{d.example}`', ', '.join(d.stages))))} |"
 
 
 def tables_page(contract: Contract) -> str:
