@@ -5,7 +5,6 @@ A target's property `monitoring` maps such names to bounds. What is measured is 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -75,7 +74,7 @@ def monitoring_problems(f: Field, *, is_target: bool) -> list[str]:
         if name in _SHARES and not 0 <= bound <= 1
     ]
     return problems + [
-        f"monitoring bounds {name} by {bound:g}; a number is needed, and none below 0"
+        f"monitoring bounds {name} by {bound:g}, which is below 0"
         for name, bound in f.monitoring
-        if name not in _SHARES and name in known and (math.isnan(bound) or (bound < 0 and name != "r2"))
+        if name not in _SHARES and name in known and bound < 0 and name != "r2"
     ]

@@ -112,7 +112,7 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
     ),
     "shares nan": (
         lambda d: custom(field(d, "runs_empty"), "referenceShares", {"0": 0.8, "1": float("nan")}),
-        "share nan",
+        "finite numbers",
     ),
     "shares name": (
         lambda d: custom(field(d, "district"), "referenceShares", {"Harbor": 1.0}),
@@ -297,7 +297,7 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
     ),
     "a bound that is not a number": (
         lambda d: custom(field(d, "runs_empty"), "monitoring", {"log_loss": float("nan")}),
-        "monitoring bounds log_loss by nan",
+        "monitoring must map values to finite numbers",
     ),
     "bounds as a list": (
         lambda d: custom(field(d, "runs_empty"), "monitoring", ["auc"]),
