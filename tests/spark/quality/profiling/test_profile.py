@@ -198,41 +198,6 @@ def test_keys_that_differ_in_the_case_of_letters_only_are_none(spark: SparkSessi
         _ = contract.entity
 
 
-def test_a_draft_leaves_room_and_says_what_few_rows_hold(spark: SparkSession, tmp_path: Path) -> None:
-    n = F.col("id")
-    rows = spark.range(2_400).select(
-        F.when(n % 400 == 7, None)
-        .when(n % 800 == 5, F.format_string("No%05d", n))
-        .otherwise(F.format_string("C-%06d", F.when(n < 2, 1).otherwise(n)))
-        .alias("customer"),
-        F.when(n == 9, "Femle").when(n % 2 == 0, "Female").otherwise("Male").alias("group"),
-        F.when(n % 3 == 0, "Yes").otherwise("No").alias("PhoneService"),
-        F.format_string("%d/%d/2011", n % 12 + 1, n % 28 + 1).alias("effective_to_date"),
-        (F.lit(18) + n % 50).cast("int").alias("age"),
-        (n % 97).cast("int").alias("sessions"),
-    )
-    contract, checked, text = draft(rows, tmp_path, key=("customer",))
-    table = contract.entity
-    gates = {g.name: g for g in table.gates}
-    assert (gates["completeness_overall"].minimum, gates["quarantine"].maximum) == (99.0, 5.0)
-    assert "Look at customer: 2 rows share their customer; they are quarantined." in text
-    assert "Look at customer: 6 rows have no customer; they are quarantined." in text
-    assert "3 of 2,394 texts do not match the pattern (No[0-9]{5}): a warning." in text
-    assert "'Femle' in 1 rows looks like a misspelling of 'Female'" in text
-    assert table["group"].allowed == ("Male", "Female")
-    assert table["PhoneService"].role is Role.FEATURE
-    assert table["PhoneService"].classification is None
-    assert table["effective_to_date"].classification is None
-    assert (table["age"].protected, table["age"].bands) == (True, (30, 40, 55))
-    assert critical(checked) == {"customer.not_null": 6, "customer.unique": 2, "group.allowed": 1}
-    assert warned(checked) == {"customer.pattern": 3}
-    assert checked.passed
-
-    is_one = F.col("customer") == "C-000100"
-    one_empty = rows.withColumn("sessions", F.when(~is_one, F.col("sessions")))
-    assert check(one_empty, contract).passed, "one empty cell does not reject all rows"
-
-
 def test_no_rows_make_a_draft_too(spark: SparkSession, tmp_path: Path) -> None:
     contract, checked, _ = draft(spark.createDataFrame([], "a int, b string"), tmp_path)
     assert contract.tables[0].names == ("a", "b")
