@@ -49,8 +49,9 @@ def describe(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     facts, notes = [_customers(origin, states, at, dimension, segment)], list[str]()
     asked = [metric] if metric else [*words.targets, *(["active"] if words.spec.has_retention else [])]
     for name in asked:
-        is_left_out = states.whole(name) is None or at[1] in hidden.of(at[0], name)
-        if name == CUSTOMERS or (metric is None and is_left_out):
+        is_hidden = at[1] in hidden.of(at[0], name)
+        if name == CUSTOMERS or (metric is None and (is_hidden or states.whole(name) is None)):
+            notes += [HIDDEN_NOTE] if is_hidden and HIDDEN_NOTE not in notes else []
             continue
         require_shown(hidden, dimension, segment, name)
         state = states.get(*at, name)

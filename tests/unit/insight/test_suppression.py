@@ -22,6 +22,7 @@ from engage_spark.errors import EngageError
 from engage_spark.insight import Answer, Insight, SuppressedError
 from engage_spark.insight.small_groups import HiddenSegments, hidden_segments
 from engage_spark.insight.tools.checking import gates_of_few
+from engage_spark.insight.tools.common import HIDDEN_NOTE
 from engage_spark.insight.tools.over_time import _changed_segments
 from engage_spark.reader import open_lake
 from tests.support.counted_lake import counted_lake
@@ -215,6 +216,17 @@ def test_small_cohorts_are_hidden_on_every_day(gym: Insight) -> None:
 def test_means_of_neighbours_do_not_move_with_what_is_listed(gym: Insight) -> None:
     answers = [gym.call("similar_customers", {"customer": "M0003", "limit": n}) for n in (1, 20, 21, 50)]
     assert len({a.facts for a in answers}) == 1
+
+
+def test_a_target_that_few_have_a_value_of_is_left_out_and_that_is_noted(tmp_path: Path) -> None:
+    today = members(NEWEST)
+    today["cancelled"] = [v if i < 15 else None for i, v in enumerate(today.cancelled)]
+    counted_lake(tmp_path, CONTRACT, {NEWEST: today})
+    answer = gym_insight(tmp_path).call("describe")
+    assert [f.label for f in answer.facts] == ["customers", "yearly_spend: mean", "active: rate"]
+    assert answer.notes == (HIDDEN_NOTE,)
+    with pytest.raises(SuppressedError):
+        gym_insight(tmp_path).call("describe", {"metric": "cancelled"})
 
 
 def test_the_rest_of_a_small_lake_is_not_told_by_neighbours(tmp_path: Path) -> None:
