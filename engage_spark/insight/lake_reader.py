@@ -36,7 +36,9 @@ class LakeReader:
     lake: OpenLake
     words: Vocabulary
     show_keys: bool = False
-    _states: dict[date, HiddenSegments] = field(default_factory=dict, init=False, repr=False)
+    _states: dict[tuple[date, str | None], HiddenSegments] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @property
     def masks_keys(self) -> bool:
@@ -162,14 +164,19 @@ class LakeReader:
         return self.rows(table, day, [quoted(c) for c in self.view(table).columns], where)
 
     def states(self, day: date) -> HiddenSegments:
-        """Return the states of a day, and what is hidden of them. Cost: one small scan for each new day."""
-        if day not in self._states:
+        """Return the states of a day, and what is hidden of them.
+
+        Cost: one small scan for each day and run that is new.
+        """
+        run = self.days(ANALYTICS_STATES).get(day)
+        key = (day, run.run_id if run is not None else None)  # another run may be seen since
+        if key not in self._states:
             rows = self.rows(ANALYTICS_STATES, day, _STATE_COLUMNS)
             while len(self._states) >= MOST_DAYS:
                 del self._states[next(iter(self._states))]
             states = to_day_states([row | {"quantiles": None, "customers": None} for row in rows])
-            self._states[day] = HiddenSegments(states, self.words.spec)
-        return self._states[day]
+            self._states[key] = HiddenSegments(states, self.words.spec)
+        return self._states[key]
 
     def day_states(self, as_of: date | None) -> tuple[Origin, HiddenSegments, DayStates]:
         """Return the states of the day that is asked for, with where they were read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from engage_spark.contract import load_contract
 from engage_spark.errors import EngageError, NotPublishedError
 from engage_spark.insight import BadArgumentError, Insight, StaleLakeError, SuppressedError
+from engage_spark.insight.lake_reader import LakeReader
 from engage_spark.reader import open_lake
 from tests.support.counted_lake import NEWEST, analyze, counted_lake, ingest, predict, two_days
 from tests.support.gym import CONTRACT, DAYS, changed_contract, gym_insight, members
@@ -215,6 +217,22 @@ def test_refresh_sees_what_was_published_since(tmp_path: Path) -> None:
     assert insight.call("describe").facts[0].as_of == DAYS[0]
     insight.refresh()
     assert insight.call("describe").facts[0].as_of == DAYS[1]
+
+
+def test_figures_are_those_of_the_run_that_they_name(gym: Insight, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opened the lake may refresh it, too: states that are remembered are then of another run."""
+    runs, reads = ["a", "a", "b"], list[str]()
+    real = LakeReader.rows
+
+    def read(self: LakeReader, *arguments: Any, **options: Any) -> list[dict[str, Any]]:
+        reads.append(arguments[0])
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(LakeReader, "rows", read)
+    monkeypatch.setattr(LakeReader, "days", lambda *_: {DAYS[-1]: SimpleNamespace(run_id=runs.pop(0))})
+    reader = LakeReader(gym.lake, gym.vocabulary)
+    first, again, other = (reader.states(DAYS[-1]) for _ in range(3))
+    assert first is again and other is not first and reads == ["analytics_states"] * 2
 
 
 def test_a_lake_of_few_customers_says_nothing_of_them(tmp_path: Path) -> None:
