@@ -115,17 +115,32 @@ _HEDGES = (
     (Hedge.ABOUT, r"about|around|approximately|approx\.?|roughly|circa|ca\.?|some|close to|~|≈|or so"),
 )
 _HEDGE = tuple((hedge, re.compile(rf"(?:^|(?<=\W))(?:{p})\s*(?:an?\s+)?$", re.I)) for hedge, p in _HEDGES)
+_WORD = rf"(?:{WORD_NUMBER}|{'|'.join(SCALE_WORDS)})"
 _WORDS = re.compile(
-    rf"\b(?:(?P<half>half\s+an?|an?\s+quarter\s+of\s+an?)\s+(?P<scale>{'|'.join(SCALE_WORDS)})"
-    rf"|(?P<fraction>(?:(?:an?|{WORD_NUMBER}|\d+)[\s-]+)?(?:{'|'.join(FRACTIONS)})s?)"
+    rf"\b(?:(?P<fraction>(?:(?:an?|{WORD_NUMBER}|\d+)[\s-]+)?(?:{'|'.join(FRACTIONS)})s?)"
     rf"|(?P<multiple>{'|'.join(MULTIPLES)})"
     rf"|(?P<fold>(?:{WORD_NUMBER})-?fold)"
     rf"|(?P<vague>{'|'.join(VAGUE)})"
-    rf"|(?P<number>(?:(?:an?\s+)?(?:{WORD_NUMBER}|{'|'.join(SCALE_WORDS)})"
-    rf"(?:[\s-]+(?:and\s+)?(?:{WORD_NUMBER}|{'|'.join(SCALE_WORDS)}|point))*))"
+    rf"|(?P<number>(?:(?:an?\s+)?{_WORD}(?:[\s-]+(?:and\s+)?(?:{_WORD}|point))*))"
     rf"|(?P<ordinal>{'|'.join(ORDINALS)}))\b",
     re.IGNORECASE,
 )
+_MIXED = re.compile(
+    rf"(?<![\w./,'])(?P<sign>(?<![%)\0])[-−+±]\s?)?(?P<money>[$€£¥]\s*)?"
+    rf"(?:(?P<whole>\d{{1,3}}(?:,\d{{3}}){{1,9}}|\d{{1,{LONGEST}}}|{_WORD}(?:[\s-]+(?:and\s+)?{_WORD}){{0,9}})"
+    rf"(?:\s+and\s+|(?:\s{{1,2}}|-)(?=\d{{1,3}}/)))?"
+    rf"(?:(?P<n>\d{{1,3}})/(?P<d>[1-9]\d{{0,2}})(?![\w/])"
+    rf"|(?P<words>half|(?:an?|{WORD_NUMBER}|\d+)[\s-]+(?:{'|'.join(FRACTIONS)})s?)\b)",
+    re.IGNORECASE,
+)
+"""1/2, 42 1/2, two and a half, half: a part of one with or without whole ones, in digits or words."""
+_UNIT_OF_PART = re.compile(
+    rf"(?:\s+of)?(?:\s+(?:an?|one))?[\s-]{{0,3}}(?=%|‰|(?:{'|'.join(SCALES)}|percent|pct"
+    r"|per\s+cent|percentage\s+points?|points?|pp|times|fold|x)\b)",
+    re.IGNORECASE,
+)
+_PART = Decimal("0.01")
+"""The worth of the last digit of a fraction."""
 _OUT_OF = re.compile(r"\s+(?:in|out of|of|of every|in every)\s+$", re.IGNORECASE)
 _TO = re.compile(r"\s*(?:[-–—]|to|and|through|until)\s*[$€£]?$", re.IGNORECASE)
 
@@ -134,11 +149,11 @@ def prepared(text: str) -> str:
     """Return a text with one way to write digits, spaces and dashes; other signs of numbers stand apart."""
     text = re.sub(r"(?<=\d)[\u00a0\u2007\u2009\u202f](?=\d{3}(?!\d))", ",", text)
     parts = []
-    for char in text:
+    for before, char, after in zip(f" {text}", text, f"{text[1:]} ", strict=False):
         number = unicodedata.numeric(char, None)
         if char.isdecimal():
             parts.append(str(unicodedata.digit(char)))
-        elif number is not None and "/" in unicodedata.normalize("NFKC", char).replace("\u2044", "/"):
+        elif _is_part(char) and not (_is_part(before) or after.isnumeric()):
             parts.append(" " + unicodedata.normalize("NFKC", char).replace("\u2044", "/") + " ")
         elif number is not None:
             parts.append(f" №{number:g} ")
@@ -146,6 +161,11 @@ def prepared(text: str) -> str:
             parts.append(unicodedata.normalize("NFKC", char) if char not in "…" else char)
     plain = "".join(parts)
     return re.sub(r"[\u200b-\u200f\u2060\ufeff]", "", plain).replace("\u2044", "/")
+
+
+def _is_part(char: str) -> bool:
+    """Return whether a sign is a fraction such as ½."""
+    return re.fullmatch(r"\d+\u2044\d+", unicodedata.normalize("NFKC", char)) is not None
 
 
 def may_hold_numbers(text: str) -> bool:
@@ -196,9 +216,10 @@ def _dates(text: str) -> Iterator[Mention]:
 
 def _words_before_digits(text: str) -> Iterator[Mention]:
     """Yield what is written in words, and fractions of digits such as 1/3 or 3 quarters."""
-    for match in re.finditer(r"(?<![\w./])(\d{1,3})/(\d{1,3})(?![\w/])", text):
-        if int(match[2]):
-            yield _fraction(text, match.start(), match.end(), Decimal(int(match[1])) / int(match[2]))
+    for match in _MIXED.finditer(text):
+        mention = _of_mixed(text, match)
+        if mention is not None:
+            yield mention
     for match in _WORDS.finditer(text):
         mention = _of_words(text, match)
         if mention is not None:
@@ -208,11 +229,7 @@ def _words_before_digits(text: str) -> Iterator[Mention]:
 def _of_words(text: str, match: re.Match[str]) -> Mention | None:
     start, end, words = match.start(), match.end(), match[0].lower()
     mention: Mention | None = None
-    if match["half"]:
-        part = Decimal("0.5") if words.startswith("half") else Decimal("0.25")
-        value = part * SCALES[match["scale"].lower()]
-        mention = _number(text, start, end, value, value / 100)
-    elif match["fraction"]:
+    if match["fraction"]:
         mention = _of_fraction(text, start, end, words)
     elif match["multiple"]:
         mention = Mention(
@@ -239,27 +256,48 @@ def _of_words(text: str, match: re.Match[str]) -> Mention | None:
     return mention
 
 
+def _of_mixed(text: str, match: re.Match[str]) -> Mention | None:
+    """Return a fraction of digits, or one with whole ones, a unit or a sign; None for other words."""
+    start, end, whole, words = match.start(), match.end(), match["whole"], match["words"]
+    if words:
+        *count, name = re.split(r"[\s-]+", words.lower())
+        value = _count(count) / FRACTIONS[_singular(name)]
+    else:
+        value = Decimal(match["n"]) / Decimal(match["d"])
+    if whole:
+        value += Decimal(whole.replace(",", "")) if whole[0].isdigit() else number_of_words(whole)
+    sign, money = (match["sign"] or "").strip(), (match["money"] or "").strip()
+    value = -value if sign in ("-", "−") else value
+    unit = _UNIT_OF_PART.match(text, end)
+    if not (unit or whole or sign or money):
+        return None if words else _fraction(text, start, end, value)
+    kind = UnitKind.MONEY if money else UnitKind.NONE
+    mention = _number(text, start, unit.end() if unit else end, value, _PART, unit_kind=kind, unit=money)
+    return replace(mention, kind=MentionKind.MARGIN) if sign == "±" else mention
+
+
+def _singular(name: str) -> str:
+    return "half" if name == "halves" else name if name in FRACTIONS else name.removesuffix("s")
+
+
+def _count(words: list[str]) -> Decimal:
+    """Return how many of a fraction there are: of a quarter one, of two thirds two."""
+    if not words or words[-1] in ("a", "an"):
+        return Decimal(1)
+    return Decimal(words[-1]) if words[-1].isdigit() else number_of_words(" ".join(words))
+
+
 def _of_fraction(text: str, start: int, end: int, words: str) -> Mention | None:
     parts = re.split(r"[\s-]+", words)
     name = parts[-1]
-    singular = name if name in FRACTIONS else name.removesuffix("s")
-    if name == "halves":
-        singular = "half"
-    if len(parts) == 1:
-        if singular != "half":
-            if name in ORDINALS:
-                return Mention(
-                    kind=MentionKind.ORDINAL, text=words, start=start, end=end, value=Decimal(ORDINALS[name])
-                )
-            return None if singular == "quarter" else _unreadable(text, start, end)
-        count = Decimal(1)
-    elif parts[-2] in ("a", "an"):
-        count = Decimal(1)
-    elif parts[-2].isdigit():
-        count = Decimal(parts[-2])
-    else:
-        count = number_of_words(" ".join(parts[:-1]))
-    return _fraction(text, start, end, count / FRACTIONS[singular])
+    singular = _singular(name)
+    if len(parts) == 1 and singular != "half":
+        if name in ORDINALS:
+            return Mention(
+                kind=MentionKind.ORDINAL, text=words, start=start, end=end, value=Decimal(ORDINALS[name])
+            )
+        return None if singular == "quarter" else _unreadable(text, start, end)
+    return _fraction(text, start, end, _count(parts[:-1]) / FRACTIONS[singular])
 
 
 def _fraction(text: str, start: int, end: int, value: Decimal) -> Mention:
@@ -269,7 +307,7 @@ def _fraction(text: str, start: int, end: int, value: Decimal) -> Mention:
         start=start,
         end=end,
         value=value,
-        place=Decimal("0.01"),
+        place=_PART,
         hedge=_hedge_before(text, start),
     )
 
@@ -295,8 +333,8 @@ def _of_digits(text: str, match: re.Match[str]) -> Mention:
     is_glued = bool(re.match(r"[\w№#@]", before)) and not match["money"]
     is_endless = len(body) > LONGEST or len(match["exp"] or "") > 4
     if is_endless or is_glued or not _BODY.fullmatch(body) or (tail and tail not in _TAILS):
-        reach = re.search(r"\S*$", text[:start])
-        return _unreadable(text, reach.start() if reach and is_glued else start, match.end())
+        glued = re.split(r"\s", text[max(0, start - LONGEST) : start])[-1] if is_glued else ""
+        return _unreadable(text, start - len(glued), match.end())
     number = Decimal(re.sub(r"[,'_]", "", body) + (match["exp"] or ""))
     place = Decimal(10) ** int(number.as_tuple().exponent)
     if sign in ("-", "−"):
@@ -331,7 +369,7 @@ def _number(
     unit: str = "",
 ) -> Mention:
     after = _AFTER.match(text, end)
-    if after and after["word"].lower() in (*SCALE_WORDS, "mn", "mio", "bn"):
+    if after and after["word"].lower() in SCALES:
         scale = SCALES[after["word"].lower()]
         value, place, end = value * scale, place * scale, after.end("word")
         after = _AFTER.match(text, end)
@@ -343,7 +381,7 @@ def _number(
             end = after.end("word") if joined != "per cent" else after.end("next")
             more = re.match(r"[\s-]+points?\b", text[end:])
             unit_kind, end = (UnitKind.POINTS, end + more.end()) if more else (unit_kind, end)
-        elif word in ("points", "pp") or joined.startswith("percentage point"):
+        elif word in ("point", "points", "pp") or joined.startswith("percentage point"):
             unit_kind, end = UnitKind.POINTS, after.end("word" if word != "percentage" else "next")
         elif word in ("times", "fold", "x"):
             unit_kind, end = UnitKind.TIMES, after.end("word")

@@ -76,7 +76,7 @@ ACCEPTED = [
     "2.0 times, twice as many, double, 2.03x, twofold, a factor of 2.03, 2.0-fold",
     "3 times, three times, threefold, triple, 3x",
     "a third of them, one third, about a third, 1/3, one-third, ⅓ of them",
-    "half of them, about half, 1 in 2 customers, more than half",
+    "half of them, about half, 1 in 2 customers, more than half, ½ of them",
     "one in five, 1 in 5, 2 out of 10, about a fifth, 20%",
     "p below 0.001, p < 0.01, p = 0.00031",
     "On 2025-10-21, 21 October 2025, October 21, 2025, 21st of October 2025, 10/21/2025, 21/10/2025.",
@@ -140,6 +140,19 @@ REJECTED = {
     "3 in 4": Complaint.NO_EVIDENCE,
     "¾ of them": Complaint.NO_EVIDENCE,
     "half a million customers": Complaint.NO_EVIDENCE,
+    "½ million customers": Complaint.NO_EVIDENCE,
+    "1/2 M customers": Complaint.NO_EVIDENCE,
+    "half a percent": Complaint.ANOTHER_UNIT,
+    "½%": Complaint.ANOTHER_UNIT,
+    "1/2 of a percentage point": Complaint.ANOTHER_UNIT,
+    "$½": Complaint.ANOTHER_UNIT,
+    "½ times as many": Complaint.ANOTHER_UNIT,
+    "3½ times": Complaint.NO_EVIDENCE,
+    "3 1/2 times": Complaint.NO_EVIDENCE,
+    "three and a half times": Complaint.NO_EVIDENCE,
+    "5½": Complaint.NO_EVIDENCE,
+    "-½": Complaint.ANOTHER_SIGN,
+    "±½ of them": Complaint.NO_EVIDENCE,
     "a million customers": Complaint.NO_EVIDENCE,
     "millions of customers": Complaint.NO_EVIDENCE,
     "a dozen segments": Complaint.NO_EVIDENCE,
@@ -198,6 +211,30 @@ def test_names_that_look_like_days_and_figures_that_are_none_break_nothing() -> 
     )
     assert not check_text("It is 12 where club is 1234-56, and 0.25.", [answer])
     assert check_text("It is 13.", [answer])
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "unit"),
+    [
+        ("42½%, 42 ½ percent, 42 1/2 percent, 42-1/2 %", 42.5, "percent"),
+        ("42½%, forty-two and a half percent, 0.425", 0.425, "share"),
+        ("1,002¼ USD, $1,002¼, $1,002 1/4", 1_002.25, "USD"),
+        ("$2½ million, 2½ million USD, $2 1/2 M, two and a half million USD", 2_500_000, "USD"),
+        ("1½ times, one and a half times, 1 1/2 x", 1.5, "ratio"),
+        ("20⅓ percent, twenty and one third percent", 20.3333, "percent"),
+        ("½%, half a percent, one half percent, 1/2 of one percent, half a percentage point", 0.5, "percent"),
+        ("-2½, minus two and a half", -2.5, "score"),
+        ("between 1¾ and 2¼ hours, 1¾–2¼ hours", 2.0, "hours"),
+    ],
+)
+def test_parts_of_one_are_read_with_their_whole_ones_and_units(text: str, value: float, unit: str) -> None:
+    """Where the whole ones and the part are read apart, each alone could have evidence, or neither."""
+    answer = Answer(tool="t", arguments={}, facts=(fact("x", value, unit, lower=1.75, upper=2.25),))
+    assert [str(p) for p in check_text(text, [answer])] == []
+    whole = tuple(fact("whole", n, unit) for n in (0.42, 1, 2, 20, 42, 1_002, 2_000_000))
+    parts = tuple(fact("part", n, "share") for n in (0.25, 0.3333, 0.5, 0.75))
+    for piece in text.split(", "):
+        assert check_text(piece, [Answer(tool="t", arguments={}, facts=whole + parts)]), piece
 
 
 def test_without_answers_no_number_has_evidence() -> None:
@@ -291,7 +328,9 @@ def test_a_figure_rounded_by_the_rule_is_accepted_and_one_off_is_not(seed: int) 
         ("1" * 400, ["1" * 400]),
         ("-" * 100, []),
         ("1/0", ["1", "0"]),
-        ("½½½", []),
+        ("½½½", ["№0.5"] * 3),
+        ("½2 4½¼", ["№0.5", "2", "4", "№0.5", "№0.25"]),
+        ("⅟3", ["№1"]),
         ("1e999999999", ["1e999999999"]),
         (". . .", []),
     ],
