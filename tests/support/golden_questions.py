@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import yaml
 from engage_spark.contract import Contract, load_contract
 from engage_spark.insight.ask.conversation import Conversation
 from engage_spark.insight.ask.resolving import Decline, Route
-from engage_spark.insight.registry import tools_of
+from engage_spark.insight.registry import Tool, tools_of
 from engage_spark.insight.vocabulary import Vocabulary
 from tests.support.paths import ROOT
 
@@ -29,6 +29,10 @@ class Names:
     """A lake of which nothing is known but its contract."""
 
     vocabulary: Vocabulary
+
+    @cached_property
+    def tools(self) -> tuple[Tool, ...]:
+        return tools_of(self.vocabulary.contract)
 
     def call(self, name: str, arguments: Mapping[str, Any] | None = None) -> Any:
         raise NotImplementedError

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
 from engage_spark.errors import PermanentError
-from engage_spark.insight.ask.follow_ups import follow, leans_on_the_last, may_lean_on_the_last
+from engage_spark.insight.ask.follow_ups import (
+    follow,
+    leans_on_the_last,
+    may_lean_on_the_last,
+    stands_for_the_last,
+)
 from engage_spark.insight.ask.narrator import narrate
-from engage_spark.insight.ask.reading import read_question
-from engage_spark.insight.ask.resolving import Decline, Route
+from engage_spark.insight.ask.reading import Reading, read_question
+from engage_spark.insight.ask.resolving import Decline, Route, examples
 from engage_spark.insight.ask.router import route
 from engage_spark.insight.ask.terms import Terms, best_metrics, content_of
 from engage_spark.insight.check_text import check_text
 from engage_spark.insight.evidence import Answer
+from engage_spark.insight.registry import Tool
 from engage_spark.insight.vocabulary import Vocabulary
 
 
@@ -25,6 +31,10 @@ class Tools(Protocol):
     @property
     def vocabulary(self) -> Vocabulary:
         """The names that questions may use."""
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """The tools that are offered."""
 
     def call(self, name: str, arguments: Mapping[str, Any] | None = None) -> Answer:
         """Answer a call."""
@@ -107,12 +117,35 @@ class Conversation:
 
     def route(self, question: str) -> Route | Decline:
         """Return the call that answers a question in this conversation, and remember it."""
-        result = self._route(question)
+        result = self._offered(self._route(question))
         if isinstance(result, Route):
             self.last, self.pending = result, None
         else:
             self.pending = result if result.template is not None else None
         return result
+
+    @cached_property
+    def _offered_tools(self) -> frozenset[str]:
+        return frozenset(tool.name for tool in self.tools.tools)
+
+    @cached_property
+    def _not_offered(self) -> frozenset[str]:
+        """The examples of questions that only tools answer which are not offered."""
+        calls = {text: route(read_question(text, self.terms)) for text in examples(self.terms)}
+        return frozenset(
+            text
+            for text, call in calls.items()
+            if isinstance(call, Route) and call.tool not in self._offered_tools
+        )
+
+    def _offered(self, result: Route | Decline) -> Route | Decline:
+        """Return a call of a tool that is offered, or a decline which offers nothing that is not."""
+        if isinstance(result, Route):
+            if result.tool in self._offered_tools:
+                return result
+            reason = f"{result.tool.replace('_', ' ')} is not offered here"
+            result = Decline(reason, tuple(examples(self.terms)))
+        return replace(result, offers=tuple(o for o in result.offers if o not in self._not_offered))
 
     def _route(self, question: str) -> Route | Decline:
         completed = self._completed(question)
@@ -126,7 +159,7 @@ class Conversation:
             alone = route(read_question(question, self.terms))
             return alone if isinstance(alone, Route) and reading.words[:1] != ["and"] else result
         result = route(reading)
-        if isinstance(result, Route) and self.last is not None and self._means_the_last(result):
+        if isinstance(result, Route) and self.last is not None and self._means_the_last(result, reading):
             following = follow(read_question(question, self.terms), self.last)
             return following if isinstance(following, Route) else result
         if isinstance(result, Decline) and self.last is not None and result.template is None:
@@ -136,12 +169,16 @@ class Conversation:
                 return following if isinstance(following, Route) else result
         return result
 
-    def _means_the_last(self, call: Route) -> bool:
-        """Return whether a call leaves its target open, and the last one was about one."""
+    def _means_the_last(self, call: Route, reading: Reading) -> bool:
+        """Return whether a call leaves open what it is of, and the last one says it: a target, or any metric
+        where "that" or "it" stands for it.
+        """
         last = self.last.arguments if self.last is not None else {}
         about = last.get("target") or last.get("metric")
-        is_open = call.tool in ("recommend", "churn_drivers", "fairness") and "target" not in call.arguments
-        return is_open and about in self.terms.vocabulary.targets
+        if call.tool in ("recommend", "churn_drivers", "fairness"):
+            return "target" not in call.arguments and about in self.terms.vocabulary.targets
+        is_open = call.tool in ("describe", "distribution", "what_changed") and "metric" not in call.arguments
+        return is_open and about is not None and stands_for_the_last(reading)
 
     def _completed(self, question: str) -> Route | Decline | None:
         """Return the call of the question before with the gap filled, where this one names what it meant."""

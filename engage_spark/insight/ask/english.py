@@ -15,7 +15,8 @@ def word_set(text: str) -> frozenset[str]:
 
 _MEANINGS: Mapping[str, str] = {
     "churn": "churns churned churning churner churners attrition leave leaves leaving left lose loses losing "
-    "lost quit quits quitting exit exits exited exiting cancel cancels cancelled canceled departing depart",
+    "lost quit quits quitting exit exits exited exiting cancel cancels cancelled canceled cancelling "
+    "canceling cancellation cancellations cancelation cancelations departure departures departing depart",
     "retention": "retain retains retained retaining stay stays stayed staying",
     "revenue": "revenues turnover sales spend spends spending spent earnings",
     "salary": "salaries income incomes wage wages",
@@ -23,6 +24,8 @@ _MEANINGS: Mapping[str, str] = {
     "location": "locations area areas region regions regional geography geographies geographic "
     "geographical place "
     "places country countries district districts locality",
+    "suburban": "suburb suburbs suburbia",
+    "rural": "countryside",
     "gender": "genders sex sexes",
     "age": "ages aged old older oldest young younger youngest",
     "tenure": "tenures seniority longevity",
@@ -88,7 +91,8 @@ FILLER = word_set(
     versus vs against compared compare compares comparing comparison relative different differ differs
     difference differences differently vary varies end ends respectively according terms term looks
     looking likely set sets thing things sort way ways plot chart draw rank ranked descriptive anything
-    gap computed when portion break contrast case cases significant significantly confidence interval
+    gap live lives living lived located somebody someone anybody anyone everybody everyone something
+    computed when portion break contrast case cases significant significantly confidence interval
     intervals ci
     """
 )

@@ -11,9 +11,10 @@ from engage_spark.contract.analytics_spec import ACTIVE, CUSTOMERS, RETENTION
 from engage_spark.insight.ask import english
 from engage_spark.insight.ask.intents import Intent
 from engage_spark.insight.ask.resolving import Resolver, Route, Unclear, examples
-from engage_spark.insight.ask.terms import MetricTerm, best_dimensions, best_metrics
+from engage_spark.insight.ask.terms import DimensionTerm, MetricTerm, best_dimensions, best_metrics
 
 _MORE = english.word_set("more less higher lower better worse fewer greater")
+_COMPARED = (["more"], ["less"])
 _GRAIN_WORDS = {
     "day": ("day", "days", "daily"),
     "week": ("week", "weeks", "weekly"),
@@ -134,13 +135,21 @@ class FigureRouter(Resolver):
         pairs = []
         for i in range(1, len(content)):
             gap = self.reading.words[content[i - 1][0] + 1 : content[i][0]]
-            if not gap or all(w in ("of", "the", "in") for w in gap):
+            is_verb = not gap and self._is_verb_of_target(content[i:])
+            if not is_verb and (not gap or all(w in ("of", "the", "in") for w in gap)):
                 continue
             parts = [[w for _, w in content[:i]], [w for _, w in content[i:]]]
             metrics = [self._candidates(part) for part in parts]
             if all(len(m) == 1 for m in metrics) and metrics[0][0] is not metrics[1][0]:
                 pairs.append((metrics[0][0], metrics[1][0]))
         return pairs
+
+    def _is_verb_of_target(self, content: list[tuple[int, str]]) -> bool:
+        """Return whether words say that a target is the case, as in "do users with more gigs churn less"."""
+        words = self.reading.words
+        metrics = self._candidates([w for _, w in content])
+        is_target = len(metrics) == 1 and metrics[0].is_target
+        return self.reading.is_yes_or_no and is_target and words[content[-1][0] + 1 :][:1] in _COMPARED
 
     def _figures(self) -> Route:
         """Return what a question without a turn of phrase asks for: a figure, or segments side by side."""
@@ -174,9 +183,19 @@ class FigureRouter(Resolver):
         is_more = reading.is_yes_or_no and any(w in _MORE for w in reading.words)
         return self._of_metric(has_two_sides=is_more or Intent.COMPARE in intents)
 
+    def _measure_words(self) -> list[str]:
+        """Return the words that are left, without those that say only that it is about the graph."""
+        about = ("network", "graph", "social", "rank", "ranked", "measure")
+        return [w for _, w in self.reading.content if w not in about]
+
+    def _measures(self) -> list[DimensionTerm]:
+        """Return the measures of the graph that the words name."""
+        whole = best_dimensions([w for _, w in self.reading.content], self.terms.measures)
+        return whole or best_dimensions(self._measure_words(), self.terms.measures)
+
     def _by_measure(self) -> Route | None:
         """Return the customers with most of a measure of the graph that is no metric; None without one."""
-        measures = best_dimensions([w for _, w in self.reading.content], self.terms.measures)
+        measures = self._measures()
         if len(measures) != 1 or not {"customers", "users", "people", "who"} & set(self.reading.words):
             return None
         self._use_all()
@@ -193,7 +212,7 @@ class FigureRouter(Resolver):
     def _of_segments(self) -> Route:
         """Return which segments, or which customers by a measure of the graph."""
         reading = self.reading
-        measures = best_dimensions([w for _, w in reading.content], self.terms.measures)
+        measures = self._measures()
         if len(measures) == 1 and (reading.words[0] == "who" or "which customers" in reading.joined):
             self._use_all()
             return self._done("top_influencers", {"measure": measures[0].name}, takes=("limit",))

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from engage_spark.insight.ask.intents import SIMILAR, Intent
+from engage_spark.insight.ask.intents import RAISE, SIMILAR, Intent
 from engage_spark.insight.ask.reading import Reading
 from engage_spark.insight.ask.resolving import Decline, Route, Unclear
 from engage_spark.insight.ask.router import Router
@@ -18,6 +18,11 @@ _MARKS = re.compile(
     r"or|versus|vs|for|in|by|with|is that|are those|why)\b"
 )
 _PRONOUNS = re.compile(r"\b(?:it|that|this|those|these|them|there|they)\b")
+_STANDS_FOR = re.compile(
+    r"\b(?:it|that|this|those|these)(?= (?:chang|mov|split|part|develop|go|gone|since|over|distribut|vary|"
+    r"differ|look|down|up|by)\w*|$)"
+)
+"""Pronouns that stand for a figure, and not before a noun or a clause."""
 _SHORT = 7
 """Words of a question that may lack what the one before it named."""
 
@@ -30,6 +35,11 @@ def leans_on_the_last(reading: Reading) -> bool:
 def may_lean_on_the_last(reading: Reading) -> bool:
     """Return whether a question that cannot be answered by itself may be meant to go on."""
     return len(reading.words) <= _SHORT or bool(_PRONOUNS.search(reading.joined))
+
+
+def stands_for_the_last(reading: Reading) -> bool:
+    """Return whether a word of a question stands for what the one before it was about."""
+    return bool(_STANDS_FOR.search(reading.joined))
 
 
 def follow(reading: Reading, last: Route) -> Route | Decline:
@@ -63,8 +73,13 @@ class _Follower(Router):
             return self._done(
                 "similar_customers", {"customer": self.last.arguments["customer"]}, takes=("limit",)
             )
-        if self.last.tool == "recommend" and (effect := self._effect()):
-            return self._merged(effect)
+        if self.last.tool == "recommend":
+            self._use(RAISE)
+            if effect := self._effect():
+                return self._merged(effect)
+        if self.last.tool == "data_quality":
+            asked = self._quality()
+            return replace(asked, arguments={**self.last.arguments, **asked.arguments})
         wanted = [i for i in reading.intents() if i not in (Intent.SEGMENTS, Intent.COMPARE, Intent.OVERVIEW)]
         return self._with_group(self.route()) if wanted else self._with_slots()
 
@@ -109,6 +124,9 @@ class _Follower(Router):
             if last.tool == "fairness" and (attribute := self._protected()):
                 return attribute
             return self._optional_target()
+        if last.tool == "top_influencers" and len(measures := self._measures()) == 1:
+            self._use_all()
+            return {"measure": measures[0].name}
         name = self._metric_name()
         if last.tool == "correlate":
             return (

@@ -72,14 +72,17 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
         ),
         (
             Intent.RECOMMEND,
-            r"recommend\w*|suggest\w*|advice|advise|what (?:should|can|could|might|do|would) (?:we|i|"
-            r"you|one) (?:do|try|"
-            rf"change|test)|how (?:can|could|should|do|might|to|would) (?:we |i |you |one )?(?:best "
+            r"recommend\w*|suggest\w*|advice|advise|"
+            r"what (?:should|can|could|might|do|would) (?:(?:the |our )?(?:product|marketing|sales) )?"
+            r"(?:team )?(?=(?:\w+ ){0,3}(?:do|try|change|test)\b)|"
+            r"(?:who|whom) (?:should|can|could) (?:we|i|you|one) (?:contact|target|call|approach|address)|"
+            rf"where (?:would|does|could|might) it pay (?:most |best |off )*to {_RAISE}|"
+            rf"how (?:can|could|should|do|might|to|would) (?:we |i |you |one )?(?:best "
             rf")?{_RAISE}|"
             rf"what (?:would|could|can|might|will) (?:help (?:to |us )?)?{_RAISE}|(?:best |good "
             rf")?ways? (?:to|of) {_RAISE}|"
             rf"what to (?:do|try)|next steps?|actions?|interventions?|strategy|strategies|campaigns?|"
-            rf"ideas? (?:to|for)|"
+            rf"ideas? (?:to|for|against)|"
             rf"(?:want|like|need|aim|help us|help me|plan) to {_RAISE}|where should we (?:start|begin|"
             rf"act)|worth (?:trying|testing)|"
             rf"^(?:please )?(?:reduce|lower|decrease|prevent|increase|improve|boost|raise)|"
@@ -94,7 +97,7 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
             r"claims?|claimed|claiming|verif(?:y|ied)|hold(?:s)?(?: true| up)?|statements?|myths?|"
             r"really|dictionary|"
             r"(?:data )?support(?:s|ed)?|confirm(?:s|ed)?|contradict\w*|refut\w*|disprov\w*|proven?|"
-            r"correct|check (?:whether|if|"
+            r"correct|documentation (?:says?|states?)|check (?:whether|if|"
             r"that)|assumptions?|verdicts?|supposed(?:ly)?|fact check|said to|correct that",
         ),
         (
@@ -106,7 +109,7 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
             rf"chang(?:e|es|ed|ing)|what happened|(?:since|from|versus|vs|than|against|to|with) (?:yesterday|"
             rf"the {_PERIOD} before|"
             rf"(?:the )?(?:last|previous|prior) {_PERIOD})|{_PERIOD}[ -]over[ -]{_PERIOD}|movers?|"
-            rf"moved|what(?:'s| is) new|"
+            rf"moved|moves?(?! (?:together|along|with|in)\b)|what(?:'s| is) new|"
             r"drop(?:ped)?|f[ae]ll(?:en)?|rose|risen|increased|decreased|declined|grew|grown|jumped|shifted|"
             r"gone (?:up|down)|went (?:up|down)|(?:did|has|have)(?= \w+(?: \w+)? (?:increase|decrease|rise|"
             r"fall|drop|grow|improve|worsen|decline|go up|go down))",
@@ -135,8 +138,9 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
             Intent.DRIVERS,
             r"driv(?:e|es|er|ers|ing|en)|why|caus(?:e|es|ed|ing)|reasons?|factors?|predictors?|indicators?|"
             r"(?:early )?warning signs?|signals?|signs?|leads? to|leading to|explains?|behind|"
-            r"contribut\w*|determin(?:e|es)|"
-            r"influences?|affects?|impacts?|goes? with|matters? (?:most )?for|responsible|predicts?|makes? "
+            r"contribut\w*|distinguish\w*|characteri[sz]\w*|sets? apart|determin(?:e|es)|"
+            r"influences?|affects?|impacts?|go(?:es)? (?:most |best |closely |strongly )*with|"
+            r"matters? (?:most )?for|responsible|predicts?|makes? "
             r"(?:people|customers|users)|"
             r"symptoms?",
         ),
@@ -169,6 +173,11 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
 EXPLAIN = re.compile(
     r"\b(?:explain\w*|why|reasons?|predict\w*|likely|likelihood|probability|risk|will|score[sd]?|about)\b"
 )
+CONTACT = re.compile(
+    r"\b(?:(?:does|would|is|will) it (?:pay|worth|worthwhile|make sense)(?: while)?(?: to)? "
+    r"(?:contact|call|approach|writ)\w*|(?:should|shall) (?:we|i) (?:contact|call|approach))\b"
+)
+"""Turns of phrase that ask whether it pays to contact a customer."""
 SIMILAR = re.compile(
     r"\b(?:similar|alike|resembl\w*|look ?alikes?|comparable|nearest|closest|neighbou?rs?|peers?|"
     r"twins?|like)\b"
@@ -205,7 +214,16 @@ REWRITES = tuple(
             "what proportion of",
         ),
         (r"\bshare\b", "proportion"),
+        (r"\bhow long ago\b", "how many days ago"),
         (r"\bhow long\b", "how long duration"),
+        (r"\b(more|most|less|least) (?:often|frequently)\b", r"\1"),
+        (r"\bhours? of (?:the )?day\b", "hour"),
+        (r"\bthe (over|under)[ -](\d+)'?s\b", r"customers \1 \2"),
+        (
+            r"\bhow (?:big|large) (?:is|are) (?:an? (?:(?:typical|usual|average|normal) )?|"
+            r"the (?:typical|usual|average|normal) )",
+            "the average size of a ",
+        ),
         (r"\bsizes? of (?:each|every|the|all)\b", "number of customers by"),
         (r"\bhow (?:big|large) (?:is|are) (?:the |our )?", "how many customers "),
         (r"\bvar(?:y|ies) with\b", "differ by"),
@@ -217,8 +235,9 @@ REWRITES = tuple(
         (r"\b(?:time|part) of (?:the )?day\b", "daypart"),
         (r"\b(?:in the|at) (?=(?:morning|afternoon|evening|night)\b)", ""),
         (r"\bpower users?\b", "power-users"),
+        (r"\b(?:percentage|percent|share|part) of (?:the )?activity\b", "proportion of usage"),
         (r"\bas (?:a )?function of\b", "by"),
-        (r"\bbroken down (?:by|into)\b", "by"),
+        (r"\b(?:broken down|split|parted) (?:by|into)\b", "by"),
         (r"\ba (?:year|month|week|day) ago\b", "ago-unknown"),
     )
 )
@@ -250,21 +269,22 @@ TRIGGER_WORDS = word_set(
 SIDE_WORDS: Mapping[Intent, frozenset[str]] = {
     Intent.QUALITY: word_set(
         """
-        not did delivery last quality delivered read completeness problem issue error check rule gate
-        found pass passed violation report missing row clean trust today table severity which
+        not did failure delivery last latest newest quality delivered read completeness problem issue
+        error check rule gate found pass passed violation report missing row clean trust today table
+        severity which
         """
     ),
     Intent.FAIRNESS: word_set(
         """
         model prediction field attribute audit towards toward against result outcome performance work
-        fair opportunity
+        fair opportunity alike same
         """
     ),
     Intent.RECOMMEND: word_set(
         """
         measures measured next first back run detect large change save cost invest focus lost prioritize
         test about against reduce increase improve raise lower keep more action try experiment size
-        further start help grow propose effect need
+        further start help grow propose effect need able uplift
         """
     ),
     Intent.CLAIM: word_set(

@@ -28,7 +28,7 @@ _TOKEN = re.compile(r"[a-z]+(?:_[a-z0-9]+)+|[a-z]+(?:'[a-z]+)?|\d+(?:[.,]\d+)*|[
 _UNIT_DAYS = {"day": 1, "week": 7, "month": 30, "quarter": 90, "year": 365}
 _LIMIT = re.compile(
     r"\b(?:top|first|best|leading|strongest|biggest|main|most important|which|what|list|give me|show me|show|"
-    r"name) (?:the )?(\d+)\b"
+    r"find me|find|name) (?:the )?(\d+)\b"
     r"(?! (?:days?|weeks?|months?|years?|percent|%))"
     r"|\b(\d+) (?=(?:most|strongest|top|biggest|main|best|closest|nearest|similar|actions?|ideas?|"
     r"recommendations?|"
@@ -145,7 +145,7 @@ class Reading:
         if not word[0].isalpha():
             return False
         means = english.meaning(word)
-        if means in self.terms.entity_words or word in self.terms.entity_words:
+        if {means, word} & (self.terms.entity_words | self.terms.business_words):
             return False
         if (word in self.terms.name_words and word.endswith("ly")) or word in self.terms.vague_values:
             return True
@@ -198,7 +198,7 @@ def read_question(question: str, terms: Terms) -> Reading:
         elif word in english.SLIPS:
             word = english.SLIPS[word]
         elif word.isalpha() and word not in known and english.singular(word) not in known:
-            better = corrected(word, worth_correcting)
+            better = terms.noun_of(word) or corrected(word, worth_correcting)
             if better is not None:
                 reading.corrections[word] = better
                 word = better
@@ -353,7 +353,10 @@ def _places_of(reading: Reading, term: SegmentTerm) -> Iterator[range]:
         around = {english.meaning(w) for w in words[max(0, i - 2) : i + n + 2]}
         if is_vague and not around & core:
             continue
-        if all(a == b or english.singular(a) == b for a, b in zip(words[i : i + n], term.words, strict=True)):
+        if all(
+            b in (a, english.singular(a), english.meaning(a))
+            for a, b in zip(words[i : i + n], term.words, strict=True)
+        ):
             yield range(i, i + n)
 
 
@@ -392,8 +395,8 @@ def _take_ranges(reading: Reading) -> None:
 def _is_of_people(reading: Reading, dimension: str, start: int) -> bool:
     """Return whether a range stands behind what customers are called, so that it is of their years."""
     unit = reading.terms.vocabulary.dimensions[dimension].unit
-    before = english.meaning(reading.words[start - 1]) if start else ""
-    return unit == "years" and before in reading.terms.entity_words
+    before = [w for w in reading.words[:start] if w not in ("is", "are", "was", "were", "who", "that")]
+    return unit == "years" and bool({english.meaning(w) for w in before[-1:]} & reading.terms.entity_words)
 
 
 def _names(reading: Reading, dimension: DimensionTerm) -> bool:

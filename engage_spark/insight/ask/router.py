@@ -14,7 +14,16 @@ from engage_spark.contract.analytics_spec import CUSTOMERS, RETENTION
 from engage_spark.insight.ask import english
 from engage_spark.insight.ask.claims import named_claim, verdict_of
 from engage_spark.insight.ask.figures import FigureRouter
-from engage_spark.insight.ask.intents import CLAIM_NOUNS, EXPLAIN, PHRASES, RAISE, SIDE_WORDS, SIMILAR, Intent
+from engage_spark.insight.ask.intents import (
+    CLAIM_NOUNS,
+    CONTACT,
+    EXPLAIN,
+    PHRASES,
+    RAISE,
+    SIDE_WORDS,
+    SIMILAR,
+    Intent,
+)
 from engage_spark.insight.ask.reading import Reading
 from engage_spark.insight.ask.resolving import Decline, Route, Unclear, examples, expanded
 from engage_spark.insight.ask.terms import best_dimensions, best_metrics
@@ -97,6 +106,8 @@ class Router(FigureRouter):
     def _refuse_what_no_tool_does(self) -> None:
         reading = self.reading
         intents = reading.intents()
+        if _SUPPOSES.search(reading.joined):
+            raise Unclear("no tool says what would happen; only a test tells", examples(self.terms))
         if re.match(r"(?:and )?when\b", reading.joined):
             raise Unclear("no tool says when something happens", examples(self.terms))
         if _ASKS_A_DEFINITION.search(reading.joined):
@@ -132,7 +143,9 @@ class Router(FigureRouter):
         if any(SIMILAR.search(w) for w in reading.words):
             self._use(SIMILAR)
             return self._done("similar_customers", arguments, takes=("limit",))
+        self._use(CONTACT)
         self._use(EXPLAIN)
+        self._use_words({"model", "models", "think", "thinks", "believe", "believes"})
         for intent in (Intent.DRIVERS, Intent.CLAIM):
             reading.use_intent(intent)
         target = self._optional_target()
@@ -172,11 +185,7 @@ class Router(FigureRouter):
             raise Unclear("the contract has no graph, so there are no influencers", examples(self.terms))
         reading.use_intent(Intent.INFLUENCERS)
         arguments: dict[str, Any] = {}
-        words = [
-            w
-            for _, w in reading.content
-            if w not in ("network", "graph", "social", "rank", "ranked", "measure")
-        ]
+        words = self._measure_words()
         if "connected" in reading.joined and not words:
             words = ["degree"]
         if words:
@@ -325,6 +334,12 @@ class Router(FigureRouter):
 
 
 _ORDERS_A_PREDICTION = re.compile(r"(?:(?:please|can you|could you) )*(?:predict|forecast|project)\b")
+_SUPPOSES = re.compile(
+    r"\b(?:what if|what would happen|suppos(?:e|ing) (?:we|i|that|all|every\w*)|assuming|"
+    r"(?:would|will|could)\b.*\bif\b(?! (?:we|i|you) (?:want|need|wish)\b)|"
+    r"if (?:we|i|they|every\w+) (?!wanted|needed|wished)(?:\w+ed|made|gave|were|sent|cut|put|took|ran))\b"
+)
+"""Turns of phrase that ask for the consequence of something that is not so."""
 _ASKS_A_DEFINITION = re.compile(
     r"\b(?:what does \w+(?: \w+){0,4} mean|(?:how|what) (?:is|are) \w+(?: \w+){0,4} (?:calculated|"
     r"calculate|computed|compute|defined|define|derived|measured)|(?:definition|meaning) of|stands? for)$"

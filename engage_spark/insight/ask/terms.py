@@ -108,6 +108,13 @@ class Terms:
         return frozenset({"customer", meaning(singular(name.lower().split("_")[-1]))})
 
     @cached_property
+    def business_words(self) -> frozenset[str]:
+        """What the contract calls the business itself, such as bank: a word that adds nothing."""
+        known = {w for m in self.metrics for w in m.core}
+        known |= {w for d in (*self.dimensions, *self.protected, *self.cohort_keys) for w in d.core}
+        return content_of(self.vocabulary.contract.name) - known
+
+    @cached_property
     def metrics(self) -> tuple[MetricTerm, ...]:
         """The metrics, but for the number of customers; who is active is retained."""
         entity = self.vocabulary.contract.entity.name
@@ -263,8 +270,20 @@ class Terms:
         texts += [s.description for s in self.vocabulary.spec.metrics]
         plain = {w for text in texts for w in _WORD.findall(text.lower().replace("_", " ")) if w.isalpha()}
         return frozenset(
-            plain | {singular(w) for w in plain} | {meaning(w) for w in plain} | self.entity_words
+            plain
+            | {singular(w) for w in plain}
+            | {meaning(w) for w in plain}
+            | self.entity_words
+            | self.business_words
         )
+
+    def noun_of(self, word: str) -> str | None:
+        """Return the word of the contract that a verb in -ing is of: posts of posting."""
+        stem = word.removesuffix("ing")
+        if stem == word or len(stem) < 3:
+            return None
+        stems = (stem, f"{stem}e", stem[:-1] if stem[-1] == stem[-2] else stem)
+        return next((f"{noun}s" for noun in stems if f"{noun}s" in self.words), None)
 
 
 def _of_category(dimension: str, value: str) -> SegmentTerm:

@@ -139,6 +139,24 @@ def test_a_decline_says_what_can_be_asked_and_leaves_the_conversation_as_it_was(
     }
 
 
+def test_a_tool_that_is_left_out_is_declined_in_words(gym: Insight) -> None:
+    conversation = Conversation(Insight(gym.lake, without=("churn_drivers", "correlate")))
+    assert conversation.ask("What share of members cancelled?").is_answered
+    reply = conversation.ask("What drives cancellations?")
+    assert not reply.is_answered
+    assert reply.text.startswith("This is not answered: churn drivers is not offered here.")
+    assert conversation.ask("and on the Gold plan?").arguments["segment"] == "Gold"
+    assert reply.offers
+    assert [o for o in reply.offers if not conversation.ask(o).is_answered] == []
+
+
+def test_without_any_tool_every_question_is_declined(gym: Insight) -> None:
+    conversation = Conversation(Insight(gym.lake, without=tuple(t.name for t in gym.tools)))
+    for question in ANSWERED:
+        reply = conversation.ask(question.question)
+        assert (reply.is_answered, reply.offers) == (False, ()), question
+
+
 def test_a_misspelt_word_is_said_to_be_read_as_another(gym: Insight) -> None:
     assert reply_to(gym, "avrage minuts of gold members").remarks == (
         "avrage is read as average",
