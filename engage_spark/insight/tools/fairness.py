@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from engage_spark.errors import NotPublishedError
@@ -65,7 +65,7 @@ def fairness(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         origin = reader.origin(MODEL_MONITORING, monitored, stage=stage)
         read = reader.rows(MODEL_MONITORING, monitored, _COLUMNS, {"target": field})
         of_groups = [r for r in read if r["attribute"] and attribute in (None, r["attribute"])]
-        lines = list(_shown(of_groups))
+        lines = list(_shown(of_groups, words.protected))
         notes += [HIDDEN_NOTE] if len(lines) < len(of_groups) else []
         notes.append(f"The model's figures are of the predictions of {monitored}, whose labels are known.")
     except (NotPublishedError, StaleLakeError) as e:
@@ -119,8 +119,11 @@ def _outcomes(
             yield estimate_fact(origin, label, estimate, unit=unit, n=state.n, filter=whom)
 
 
-def _shown(lines: Sequence[Row]) -> Iterator[Row]:
-    """Yield the rows of groups that are not small; a ratio is of two groups, which are named in it."""
+def _shown(lines: Sequence[Row], protected: Collection[str]) -> Iterator[Row]:
+    """Yield the rows of groups that are not small; a ratio is of two groups, which are named in it.
+
+    Of two attributes together all groups are shown or none: those of each alone are their sums.
+    """
     sizes: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for r in lines:
         sizes[r["attribute"], r["measure"]][r["member"] or ""] = r["n_rows"]
@@ -128,8 +131,8 @@ def _shown(lines: Sequence[Row]) -> Iterator[Row]:
     for (attribute, _), by_member in sizes.items():
         small[attribute] |= hidden_segments(by_member)
     for r in lines:
-        groups = {r["member"] or "", r["against"] or ""}
-        if groups.isdisjoint(small[r["attribute"]]):
+        groups, hidden = {r["member"] or "", r["against"] or ""}, small[r["attribute"]]
+        if groups.isdisjoint(hidden) if r["attribute"] in protected else not hidden:
             yield r
 
 
