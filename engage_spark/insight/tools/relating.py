@@ -12,6 +12,7 @@ from engage_spark.analytics.states import (
     NULL_SEGMENT,
     OTHER_SEGMENT,
     TRUE_SEGMENT,
+    DayStates,
     MetricState,
 )
 from engage_spark.errors import NotPublishedError
@@ -66,9 +67,11 @@ def correlate(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     limit = arguments["limit"]
     unsure = sum((r["p_adjusted"] or 0.0) >= 0.05 for r in shown[:limit])
     notes = [
-        "Measured on customers chosen by a hash; p_adjusted is corrected for all pairs of the day (Holm).",
+        "p_adjusted is corrected for all pairs of the day (Holm).",
         ASSOCIATION,
     ]
+    if any(_is_drawn(reader.states(day).states, r) for r in shown):
+        notes.append("Measured on a part of the customers, which a hash chooses.")
     notes += [f"{unsure} of these could be chance (p_adjusted is 0.05 or more)."] if unsure else []
     notes += [_FEW_OF_A_CLASS] if len(shown) < len(pairs) else []
     return Answer(
@@ -100,6 +103,12 @@ def _pairs_of(reader: LakeReader, metric: str, day: date) -> list[Row]:
     for own, other in (("first_metric", "second_metric"), ("second_metric", "first_metric")):
         pairs += [r | {"other": r[other]} for r in reader.of_day("correlations", day, {own: metric})]
     return [r for r in pairs if r["other"] in reader.words.metrics]
+
+
+def _is_drawn(states: DayStates, r: Row) -> bool:
+    """Return whether fewer customers were measured than have both values, however these overlap."""
+    wholes = [states.whole(r[metric]) for metric in ("first_metric", "second_metric")]
+    return bool(r["n"] < sum(w.n for w in wholes if w is not None) - r["n_population"])
 
 
 def _tells_of_few(reader: LakeReader, r: Row, day: date) -> bool:

@@ -15,11 +15,13 @@ import pytest
 from scipy import stats
 
 from engage_spark.analytics.intervals import Estimate
+from engage_spark.analytics.states import ALL, DayStates, MetricState
 from engage_spark.insight import Answer, Evidence, Insight
 from engage_spark.insight.evidence import plain
 from engage_spark.insight.tools import over_time
 from engage_spark.insight.tools.comparing import _rank, _Segment
 from engage_spark.insight.tools.customers import DISTANCE, _nearest
+from engage_spark.insight.tools.relating import _is_drawn
 from tests.support.gym import CONTRACT, DAYS, NEWEST, members
 
 TODAY = members(NEWEST).infer_objects()
@@ -222,6 +224,14 @@ def test_correlations_are_those_of_the_day(gym: Insight) -> None:
     ranked = rows_of(gym.call("correlate", {"metric": "cancelled", "limit": 2}))
     assert len(ranked) == 2 and ranked[0]["other"] in ("visits_last_30_days", "active")
     assert any("association" in note for note in answer.notes)
+
+
+@pytest.mark.parametrize(("n", "is_drawn"), [(500, False), (499, True)])
+def test_correlations_of_a_part_of_the_customers_are_noted(n: int, is_drawn: bool) -> None:
+    """Of 600 with 580 and 520 values, at least 500 have both."""
+    states = DayStates({(ALL, ALL, "a"): MetricState(580), (ALL, ALL, "b"): MetricState(520)})
+    row = {"first_metric": "a", "second_metric": "b", "n": n, "n_population": 600}
+    assert _is_drawn(states, row) is is_drawn
 
 
 def test_what_goes_with_a_target_comes_by_lift(gym: Insight) -> None:
