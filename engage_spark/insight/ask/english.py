@@ -91,7 +91,7 @@ FILLER = word_set(
     versus vs against compared compare compares comparing comparison relative different differ differs
     difference differences differently vary varies end ends respectively according terms term looks
     looking likely set sets thing things sort way ways plot chart draw rank ranked descriptive anything
-    gap live lives living lived located somebody someone anybody anyone everybody everyone something
+    gap somebody someone anybody anyone everybody everyone something
     computed when portion break contrast case cases significant significantly confidence interval
     intervals ci
     """

@@ -51,6 +51,7 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
             r"(?:checks?|rules?|gates?|validations?)|violations?|violated|broken rules?|"
             rf"(?:how )?(?:clean|complete|fresh|good|reliable|trustworthy|accurate|healthy) (?:is|are|"
             rf"was) {_DATA}|"
+            rf"{_DATA} (?:is|are|was) (?:clean|complete|fresh|reliable|trustworthy|accurate|healthy|valid)|"
             rf"(?:is|are|was) {_DATA} (?:clean|complete|fresh|good|reliable|trustworthy|accurate|ok|"
             rf"okay|healthy|valid)|"
             rf"data (?:completeness|freshness|errors?|problems?|issues?|health|checks?|validity)|trust "
@@ -214,6 +215,12 @@ REWRITES = tuple(
             "what proportion of",
         ),
         (r"\bshare\b", "proportion"),
+        (
+            r"\b(tell me|tell us|know|see|show|show me|check|find out|say|determine|verify|wonder\w*|"
+            r"confirm) if\b",
+            r"\1 whether",
+        ),
+        (r"\b(?:lives?|lived|living|located|based|resid(?:e|es|ing)) (?=in\b)", ""),
         (r"\bhow long ago\b", "how many days ago"),
         (r"\bhow long\b", "how long duration"),
         (r"\b(more|most|less|least) (?:often|frequently)\b", r"\1"),
