@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engage_spark.contract.loading import system_contract
 from engage_spark.contract.model import Contract, Field, Gate, OnFailure, Table, TableKind
+from engage_spark.contract.money import ContactMoney
 from engage_spark.contract.monitoring import monitored_measures
 from engage_spark.contract.patterns import bare_pattern
 from engage_spark.contract.statements import Claim
@@ -108,6 +109,7 @@ def notes(f: Field) -> str:
     parts += [f"known {f.label_days} days later"] if f.label_days else []
     parts += [f"baseline: {f.baseline}"] if f.baseline else []
     parts += [f"monitored: {_monitored(f)}"] if f.monitoring else []
+    parts += [_money(f.money)] if f.money else []
     parts += [f"missing below {f.max_missing_pct:g}%"] if f.max_missing_pct is not None else []
     parts += [f"leaks into {', '.join(f.leaks_into)}"] if f.leaks_into else []
     parts += [f"analytics: {', '.join(f.analytics)}"] if f.analytics else []
@@ -157,6 +159,14 @@ def _written(contract: Contract) -> list[str]:
 def _monitored(f: Field) -> str:
     sides = monitored_measures(two_classes=f.is_two_classes)
     return ", ".join(f"{name} at {sides[name].value} {number(bound)}" for name, bound in f.monitoring)
+
+
+def _money(m: ContactMoney) -> str:
+    further = f" (also {', '.join(map(number, m.values))})" if m.values else ""
+    return (
+        f"money: a contact costs {number(m.cost)} {m.currency} and succeeds with {m.success:.0%} of class 1; "
+        f"a success is worth {number(m.value)}{further}; source: {m.source}"
+    )
 
 
 def _table(t: Table) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
+from engage_spark.contract.money import ContactMoney
 from engage_spark.contract.statements import AnalyticsUse, Claim, Indicator, OverTime
 from engage_spark.errors import ContractError
 
@@ -122,7 +123,8 @@ class Field:
     to a Direction. `bands` are the lower bounds that cut a number into groups, for comparing them. Of a
     target, `label_days` is how long after its snapshot its value is known, `baseline` the feature that the
     simplest model worth beating uses (None: it predicts the mean), and `monitoring` the bounds of what is
-    measured of its model in use (see `contract.monitoring`). `analytics` says what analytics does with it,
+    measured of its model in use (see `contract.monitoring`), and `money` what a contact costs and brings.
+    `analytics` says what analytics does with it,
     `over_time` and `rolling_days` what it is over days, `cohort_name` how the key of cohorts by it is called.
     """
 
@@ -149,6 +151,7 @@ class Field:
     label_days: int = 0
     baseline: str | None = None
     monitoring: tuple[tuple[str, float], ...] = ()
+    money: ContactMoney | None = None
     formula: str | None = None
     inputs: tuple[str, ...] = ()
     null_policy: str | None = None
@@ -284,6 +287,11 @@ class Table:
     @cached_property
     def _by_name(self) -> dict[str, Field]:
         return {f.name: f for f in reversed(self.fields)}
+
+    @property
+    def title(self) -> str:
+        """What texts call the rows: the table's name, with blanks for underscores."""
+        return self.name.replace("_", " ")
 
     @cached_property
     def names(self) -> tuple[str, ...]:

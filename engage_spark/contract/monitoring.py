@@ -44,6 +44,8 @@ _OF_NUMBERS: Mapping[str, Bound] = {
     "gini": Bound.LEAST,
     "mae_ratio": Bound.LEAST,
 }
+OF_DECISIONS = frozenset(name.removesuffix("_ratio") for name in _OF_TWO_CLASSES if name.endswith("_ratio"))
+"""Rates of groups that count decisions; a target without `money` has no decisions."""
 _SHARES = frozenset(
     name
     for name in (*_OF_ANY, *_OF_TWO_CLASSES, *_OF_NUMBERS)
@@ -72,6 +74,11 @@ def monitoring_problems(f: Field, *, is_target: bool) -> list[str]:
         f"monitoring bounds {name} by {bound:g}, which is not between 0 and 1"
         for name, bound in f.monitoring
         if name in _SHARES and not 0 <= bound <= 1
+    ]
+    problems += [
+        f"monitoring bounds {name}, which compares decisions, and without money nothing is decided"
+        for name, _ in f.monitoring
+        if f.is_two_classes and f.money is None and name.removesuffix("_ratio") in OF_DECISIONS
     ]
     return problems + [
         f"monitoring bounds {name} by {bound:g}, which is below 0"

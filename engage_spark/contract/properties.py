@@ -11,6 +11,7 @@ from open_data_contract_standard.model import CustomProperty
 
 from engage_spark.contract.declarations import SEVERITIES, Part, custom_names
 from engage_spark.contract.model import OnFailure, Role, Severity
+from engage_spark.contract.money import read_money
 from engage_spark.contract.statements import AnalyticsUse, OverTime, read_claims, read_indicators
 
 TABLE_PROPERTIES = custom_names(Part.TABLE)
@@ -175,6 +176,7 @@ def field_properties(
         "label_days": read.days("labelWindowDays"),
         "baseline": read.text("baseline"),
         "monitoring": tuple(read.shares("monitoring").items()),
+        "money": read_money(read.at, read.values.get("money"), read.problems),
         "measure": read.text("measure"),
         "on_failure": read.one_of("onFailure", OnFailure, optional=True) or OnFailure.NULL,
         "edges": by_value(read.texts("graphEdges"), allowed),

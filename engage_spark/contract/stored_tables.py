@@ -294,33 +294,36 @@ def _decision_fields() -> tuple[Field, ...]:
             "Of two classes whether a contact pays: 1 where probability reaches decision_threshold, else 0. "
             "It says nothing of the class: a contact may pay at a low probability, beside a prediction_set "
             "of {0}. Null for numbers, and for all where contacts earn nothing: decision_threshold is above "
-            "1, or their profit on held-out customers is not above 0 with 95% confidence.",
+            "1, or their profit on held-out rows is not above 0 with 95% confidence. Null, too, where the "
+            "contract declares no money of the target.",
             allowed=(0, 1),
         ),
         _field(
             "decision_threshold",
             "double",
             "The probability from which on a contact pays: contact_cost / (contact_success x "
-            "contact_value); above 1 where none can. Null for numbers.",
+            "contact_value); above 1 where none can. Null for numbers, and without money.",
             minimum=0.0,
         ),
         _field(
             "contact_value",
             "double",
-            "models.value when the row was scored: what a customer who stays is worth. Null for numbers.",
+            "The contract's money.value when the row was scored: what a success of a contact is worth. Null "
+            "for numbers, and without money.",
             minimum=0.0,
         ),
         _field(
             "contact_cost",
             "double",
-            "models.cost when the row was scored: what one contact costs. Null for numbers.",
+            "The contract's money.cost when the row was scored: what one contact costs. Null for numbers, "
+            "and without money.",
             minimum=0.0,
         ),
         _field(
             "contact_success",
             "double",
-            "models.success when the row was scored: the share of contacts that keep a customer who would "
-            "leave. Null for numbers.",
+            "The contract's money.success when the row was scored: the share of contacts with a row of class "
+            "1 that succeed. Null for numbers, and without money.",
             minimum=0.0,
             maximum=1.0,
         ),

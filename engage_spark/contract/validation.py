@@ -74,6 +74,7 @@ def find_contradictions(contract: Contract, *, of_package: bool = False) -> list
                 *_leaks(f, targets),
                 *_baseline(f, of_entity),
                 *monitoring_problems(f, is_target=f.role is Role.TARGET),
+                *_money(f),
             )
             problems += [f"{at}: {x}" for x in of_field]
         problems += (
@@ -323,6 +324,12 @@ def _baseline(f: Field, of_entity: Mapping[str, Field]) -> list[str]:
     if named.logical_type not in ("integer", "number", "boolean"):
         return [f"baseline names {f.baseline!r}, which is of type {named.spark_type}; a number is needed"]
     return [f"baseline names {f.baseline!r}, which leaks into {f.name}"] if f.name in named.leaks_into else []
+
+
+def _money(f: Field) -> list[str]:
+    if f.money is None or (f.role is Role.TARGET and f.is_two_classes):
+        return []
+    return ["money is for targets of two classes: it decides from which probability of 1 on a contact pays"]
 
 
 def _rules(table: Table) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engage_spark.contract import Contract, Field, Role, Table, TableKind, leaking_fields
+from engage_spark.contract.money import ContactMoney
 from engage_spark.errors import ConfigurationError
 
 NUMERIC = ("tinyint", "smallint", "int", "bigint", "float", "double", "boolean")
@@ -128,6 +129,11 @@ def target_named(contract: Contract, name: str) -> Target:
         f"{name!r} is not a target of contract {contract.id!r}",
         hint=f"targets are: {', '.join(t.name for t in targets_of(contract))}",
     )
+
+
+def money_of(contract: Contract, target: str) -> ContactMoney | None:
+    """Return what the contract declares that contacts by a target cost and bring; None: no decision."""
+    return contract.entity[target].money
 
 
 def _target(f: Field) -> Target:

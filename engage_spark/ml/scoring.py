@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from engage_spark.contract import Split
+from engage_spark.contract.money import ContactMoney
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.ml.evaluation.conformal import Conformal, with_interval, with_set
-from engage_spark.ml.evaluation.profit_curve import ContactCounts, ContactMoney
+from engage_spark.ml.evaluation.profit_curve import ContactCounts
 from engage_spark.ml.explain.explainer import Explainer
 from engage_spark.ml.explain.reasons import OTHERS, REASONS, SCORE, with_reasons
 from engage_spark.ml.feature_spec import Feature, Target, Task
@@ -191,7 +192,7 @@ def to_predictions(
     key: str | Sequence[str],
     day: str,
     top: int,
-    money: ContactMoney,
+    money: ContactMoney | None,
     side: str | None = None,
     fold: str | None = None,
 ) -> DataFrame:
@@ -200,12 +201,13 @@ def to_predictions(
     Grain: that of `rows`, which have the features as the model knows them.
 
     `prediction` lies within the target's bounds; of two classes it is the calibrated probability of class 1,
-    with `prediction_set`, and `decision` by the `money` in force; of numbers it stands between `lower` and
-    `upper`. What does not apply is null. `base`, `reasons` and `other_contributions` add up to `score_raw`,
-    see `with_reasons`. `side` names the column of `rows` that holds the customer's split, or `NEW`, and
-    `fold` that of the fold: given both, rows that the model was fitted on are predicted and explained by the
-    model of their fold (`out_of_fold`). A row's values depend on that row, the model and the money alone: the
-    same bits beside any other rows, in any order and partitioning, and for a reloaded model.
+    with `prediction_set`, and `decision` by the `money` in force (None: no decision); of numbers it stands
+    between `lower` and `upper`. What does not apply is null. `base`, `reasons` and `other_contributions` add
+    up to `score_raw`, see `with_reasons`. `side` names the column of `rows` that holds the customer's
+    split, or `NEW`, and `fold` that of the fold: given both, rows that the model was fitted on are predicted
+    and explained by the model of their fold (`out_of_fold`). A row's values depend on that row, the model and
+    the money alone: the same bits beside any other rows, in any order and partitioning, and for a reloaded
+    model.
     Cost: no job, one Arrow exchange of the vector; with `fold` two scans of `rows`, each of its own part.
     Errors: ConfigurationError as `require_schema` raises it, and for a model that is not the scorer's.
     """
@@ -263,7 +265,7 @@ def _explained(rows: DataFrame, model: PipelineModel, scorer: Scorer, *, top: in
 def _values(
     model: PipelineModel,
     scorer: Scorer,
-    money: ContactMoney,
+    money: ContactMoney | None,
     *,
     side: str | None,
     in_sample: Column,
@@ -312,12 +314,12 @@ def _with_bounds(scored: DataFrame, scorer: Scorer) -> DataFrame:
     return with_set(scored, scorer.conformal, probability=_OWN, group=scorer.group, name=_SET)
 
 
-def _decision(scorer: Scorer, money: ContactMoney) -> dict[str, Column]:
-    """Return whether to contact a customer, and what that was decided by."""
+def _decision(scorer: Scorer, money: ContactMoney | None) -> dict[str, Column]:
+    """Return whether a contact pays, and what that was decided by."""
     from pyspark.sql import functions as F
 
     columns = ("decision_threshold", "contact_value", "contact_cost", "contact_success")
-    if scorer.target.task is not Task.BINARY:
+    if money is None or scorer.target.task is not Task.BINARY:
         nothing = {"decision": F.lit(None).cast("int")}
         return nothing | {name: F.lit(None).cast("double") for name in columns}
     earns = money.threshold <= 1 if scorer.contacts is None else scorer.contacts.earns(money)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pyspark.sql import DataFrame
 
 from engage_spark import log
+from engage_spark.contract.money import ContactMoney
 from engage_spark.errors import FitError
 from engage_spark.ml.data.driver_sample import RowSample
 from engage_spark.ml.data.fit_draw import FitDraw
@@ -117,12 +118,14 @@ def train_target(
     key: Sequence[str],
     day: str,
     protected: Sequence[Attribute],
+    money: ContactMoney | None,
     scratch_path: ScratchPath,
 ) -> TrainedTarget:
     """Train and measure the model of one target on rows that `trainable_targets` accepted.
 
     `findings` are those of the leakage audit, of all targets; `protected` are the attributes whose groups are
-    compared. A model that cannot be fitted, or cannot predict a row that it is measured on, is left out.
+    compared. `money` is what contacts by the target cost and bring; without it there are no profits. A
+    model that cannot be fitted, or cannot predict a row that it is measured on, is left out.
 
     Cost: folds x candidates fits and at most nine more where none fails: the model and the baseline on all
     folds, three variants on two folds each, and the model on all matured days; with forests as ranker one per
@@ -160,8 +163,8 @@ def train_target(
         models=models,
     )
     serving, explainer = _explained(task, serving, otherwise=judged_serves, scratch_path=scratch_path)
-    profit_curves = _profits(finals, models)
-    threshold = profit_curves[0].chosen if profit_curves else None
+    profit_curves = _profits(finals, money, models)
+    selected_from = _selected_from(finals, profit_curves)
     judged = finals if out_of_time is None else out_of_time
     gates = gates_of(
         judged,
@@ -182,13 +185,15 @@ def train_target(
         out_of_time=out_of_time,
         conformal=conformal,
         coverage=coverage_of(conformal, finals, models)[ALL_LABELS],
+        money=money,
         profits=profit_curves,
+        selected_from=selected_from,
         serving=serving,
         folds=folds,
         fitted_rows=task.draw.counted(fit_rows[None]),
         gates=(*gates, *_serving_gates(serving, out_of_time)),
         explainer=explainer,
-        **_audits(task, measured, serving, explainer, protected, threshold),
+        **_audits(task, measured, serving, explainer, protected, selected_from),
     )
 
 
@@ -443,20 +448,31 @@ def _variants(task: _Task, comparison: CandidateComparison) -> dict[str, Variant
     )
 
 
-def _profits(finals: FinalModels, models: ModelSettings) -> tuple[Profit, ...]:
-    """Return the profit of contacts on the test rows, the configured value first, then `models.values`."""
-    if finals.target.task is not Task.BINARY:
+def _profits(finals: FinalModels, money: ContactMoney | None, models: ModelSettings) -> tuple[Profit, ...]:
+    """Return the profit of contacts on the test rows, at the declared value first, then at further ones."""
+    if money is None:
         return ()
     return profits(
         finals.labels[finals.even],
         finals.by_role[WINNER].scores[finals.even],
-        values=(models.value, *(v for v in models.values if v != models.value)),
-        cost=models.cost,
-        success=models.success,
+        values=(money.value, *(v for v in money.values if v != money.value)),
+        cost=money.cost,
+        success=money.success,
         clusters=finals.customers[finals.even],
         replicates=models.bootstrap,
         seed=models.seed,
     )
+
+
+def _selected_from(finals: FinalModels, profit_curves: Sequence[Profit]) -> float | None:
+    """Return the probability from which on groups are compared as selected: that at which a contact pays;
+    without money the share of class 1 among the test rows. Nulls: None for numbers.
+    """
+    if finals.target.task is not Task.BINARY:
+        return None
+    if profit_curves:
+        return profit_curves[0].chosen
+    return float(finals.labels[finals.even].mean())
 
 
 def _audited_columns(

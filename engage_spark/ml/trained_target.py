@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from engage_spark.contract.money import ContactMoney
 from engage_spark.ml.data.fit_draw import FittedRows
 from engage_spark.ml.data.split_rows import SplitRows, TargetSnapshots
 from engage_spark.ml.evaluation.bootstrap import Interval
@@ -59,8 +60,9 @@ class TrainedTarget:
     """Everything that a training knows of one target's model.
 
     `variants` are its candidate on other features, measured on some folds, by the role of such a model.
-    `untested_proxies` says of protected attributes that could not be tested why not. `fitted_rows`: how many
-    rows the judged model was fitted on, of how many.
+    `money` is what the contract declares of contacts, `selected_from` the probability from which on groups
+    are compared as selected. `untested_proxies` says of protected attributes that could not be tested why
+    not. `fitted_rows`: how many rows the judged model was fitted on, of how many.
     """
 
     specs: TargetSpecs
@@ -73,7 +75,9 @@ class TrainedTarget:
     out_of_time: FinalModels | None
     conformal: Conformal
     coverage: Interval
+    money: ContactMoney | None
     profits: tuple[Profit, ...]
+    selected_from: float | None
     serving: ServingModel
     folds: tuple[FoldModel, ...]
     fitted_rows: FittedRows
@@ -141,7 +145,7 @@ class TrainedTarget:
 
     @property
     def threshold(self) -> float | None:
-        """The lowest probability at which a contact pays at the configured value; None for numbers."""
+        """The lowest probability at which a contact pays; None for numbers, and without money."""
         return self.profits[0].chosen if self.profits else None
 
     @property

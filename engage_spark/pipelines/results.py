@@ -250,7 +250,8 @@ class TrainedModel:
     """One target's model: what won, how good it is on the test split, and whether it became champion.
 
     `coverage` is what intervals or sets promise, `covered` the share of test labels that they hold.
-    `threshold` is the probability from which a contact pays (None for numbers, above 1 where none pays).
+    `threshold` is the probability from which a contact pays (None for numbers and without money, above 1
+    where none pays), by figures from `money_source`.
     `provisional`: it became champion, though the rows could not tell of every gate. `decision` is the stable
     code of why it became champion or not, `reason` the same in words; `gain` is over the champion on the same
     rows, None where there was nothing to compare with. The model that serves was fitted on `serving_days`:
@@ -272,6 +273,7 @@ class TrainedModel:
     rows_to_fit: int
     calibration_error: float | None = None
     threshold: float | None = None
+    money_source: str = ""
     out_of_time: MetricEstimate | None = None
     out_of_time_days: tuple[date, ...] = ()
     provisional: bool = False

@@ -18,12 +18,11 @@ from engage_spark.contract import SNAPSHOT_DATE, Contract, predictions_table
 from engage_spark.errors import NotPublishedError
 from engage_spark.lake import RunLog, translate_spark_errors
 from engage_spark.lake.scratch import scratch
-from engage_spark.ml.evaluation.profit_curve import ContactMoney
 from engage_spark.ml.feature_spec import (
     FeatureSpec,
     LeakPolicy,
-    Task,
     build_feature_spec,
+    money_of,
     target_named,
     targets_of,
 )
@@ -204,8 +203,8 @@ def _stage_run(runner: StageRunner, inputs: ModelInputs, day: date, champion: Ch
         "model": f"{champion.name}@{champion.version}:{champion.run_id}",
         "reasons": str(models.reasons),
     }
-    if target_named(runner.context.contract, champion.target).task is Task.BINARY:
-        model["money"] = f"{models.value!r} {models.cost!r} {models.success!r}"
+    if (money := money_of(runner.context.contract, champion.target)) is not None:
+        model["money"] = f"{money.value!r} {money.cost!r} {money.success!r}"
     return runner.plan(
         score_stage(champion.target),
         day,
@@ -293,7 +292,7 @@ def _publish(runner: StageRunner, stage_run: StageRun, rows: DataFrame, loaded: 
             key=contract.entity.key,
             day=SNAPSHOT_DATE,
             top=models.reasons,
-            money=ContactMoney(value=models.value, cost=models.cost, success=models.success),
+            money=money_of(contract, target),
             side=_SIDE,
             fold=f"{_SPLIT}fold" if is_learnt else None,
         )

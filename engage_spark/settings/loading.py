@@ -23,6 +23,12 @@ from engage_spark.strict_yaml import load_yaml
 PREFIX = "ENGAGE_SPARK__"
 LONGEST_SHOWN = 200
 """Characters of a wrong value that an error shows."""
+MOVED = {
+    f"models.{name}": "the contract declares what a contact costs and brings, beside the target: "
+    "{property: money, value: {value: …, cost: …, success: …, currency: …, source: …}}"
+    for name in ("value", "values", "cost", "success", "currency")
+}
+"""Settings of earlier versions, and where what they said stands now."""
 _KEY = re.compile(r"[\w.-]*")
 
 
@@ -223,6 +229,8 @@ def _word(error: dict[str, Any], layers: list[SettingsLayer]) -> str:
     key = ".".join(path) or "settings"
     origin = next((layer.origin for layer in layers if _holds(layer.values, path)), "default")
     if error["type"] == "extra_forbidden":
+        if key in MOVED:
+            return f"{key}: not a setting any more ({origin}); {MOVED[key]}"
         kind = "key" if len(path) > 1 else "section"
         return f"{key}: unknown {kind} ({origin}){_close(path[-1], _siblings(path))}"
     message = str(error["msg"]).removeprefix("Value error, ")

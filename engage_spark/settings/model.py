@@ -283,8 +283,7 @@ class ModelSettings(Section):
 
     result_keys: ClassVar[frozenset[str]] = frozenset({
         "policy", "protected", "keep", "ranker", "candidates", "folds", "seed", "snapshots", "partitions",
-        "fit_rows", "judged_rows", "bootstrap", "coverage", "gain", "value", "values", "cost", "success",
-        "smallest_group",
+        "fit_rows", "judged_rows", "bootstrap", "coverage", "gain", "smallest_group",
     })  # fmt: skip
     policy: Literal["strict", "permissive"] = "strict"
     """What happens to features that the contract says leak a target. `strict`: they are left out, and a
@@ -327,17 +326,6 @@ class ModelSettings(Section):
     """Share of values that prediction intervals and prediction sets promise to cover."""
     gain: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Confidence with which a model must be better than another to take its place."""
-    value: Annotated[float, Field(gt=0)] = 125.0
-    """Value of a customer who stays, in `currency`. The dictionary says 50 to 200."""
-    values: tuple[Annotated[float, Field(gt=0)], ...] = (50.0, 200.0)
-    """Further values of a customer for which the profit is shown."""
-    currency: str = "USD"
-    """Currency of `value`, `values` and `cost`."""
-    cost: Annotated[float, Field(gt=0)] = 5.0
-    """Cost of one contact. The profit of a contact is `success` × `value` for a customer who would leave,
-    less this."""
-    success: Annotated[float, Field(gt=0, le=1)] = 0.2
-    """Share of contacts that keep a customer."""
     smallest_group: Annotated[int, Field(ge=1)] = 100
     """Number of customers that a figure of a group needs behind its denominator to be compared and shown."""
     reasons: Annotated[int, Field(ge=0)] = 3

@@ -69,6 +69,13 @@ def test_all_problems_are_told_at_once_with_place_and_near_miss(
         assert any(all(word in line for word in words) for line in problem_lines), (words, problem_lines)
 
 
+@pytest.mark.parametrize("key", ["value", "values", "cost", "success", "currency"])
+def test_a_setting_that_moved_says_where_it_went(conf: Path, key: str) -> None:
+    (line,) = problems(conf, f"models.{key}=5").details
+    assert "not a setting any more (--set)" in line
+    assert "{property: money, value: {value: …, cost: …" in line
+
+
 def test_an_unknown_environment_names_the_known_ones(conf: Path) -> None:
     with pytest.raises(ConfigurationError, match="did you mean 'local'") as caught:
         load_settings("locl", conf=conf)

@@ -60,9 +60,8 @@ def _trained_texts(t: TrainedModel) -> Iterator[str]:
         yield f"fitted on {t.fitted_rows:,} of {t.rows_to_fit:,} rows ({share:.1%}; models.fit_rows)"
     yield f"{t.coverage:.0%} intervals or sets hold {t.covered:.1%} of the test labels"
     if t.calibration_error is not None:
-        pays = t.threshold is not None and t.threshold <= 1
-        contact = f"contact from p = {t.threshold:.2f} on" if pays else "no contact pays at these costs"
-        yield f"calibration error {t.calibration_error:.3f}; {contact}"
+        yield f"calibration error {t.calibration_error:.3f}"
+        yield _decision_text(t)
     if (newest := t.out_of_time) is not None:
         days = ", ".join(map(str, t.out_of_time_days))
         yield f"out of time, on {days}: {newest.value:.3g} [{newest.low:.3g}, {newest.high:.3g}]"
@@ -78,6 +77,14 @@ def _trained_texts(t: TrainedModel) -> Iterator[str]:
     if t.selection_cost is not None:
         yield _selection_text(t.selection_cost)
     yield from t.unaudited
+
+
+def _decision_text(t: TrainedModel) -> str:
+    """Say from which probability a contact pays, and whose figures that follows from."""
+    if t.threshold is None:
+        return "no decision: the contract declares no money of this target"
+    pays = f"contact from p = {t.threshold:.2f} on" if t.threshold <= 1 else "no contact pays"
+    return f"{pays} (money: {t.money_source})"
 
 
 def _selection_text(cost: SelectionCost) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from engage_spark.analytics.intervals import NOT_MEASURED, Estimate, share_estimate
+from engage_spark.contract.money import ContactMoney
 from engage_spark.errors import NotPublishedError
 from engage_spark.insight.evidence import Answer, Column, ColumnRole, Value
 from engage_spark.insight.experiments import customers_for_mean, customers_for_rate
@@ -25,7 +26,6 @@ from engage_spark.insight.tools.common import (
     unit_of,
 )
 from engage_spark.insight.tools.relating import Contrast, contrasts, target_of
-from engage_spark.settings.model import ModelSettings
 
 
 class _Plan(NamedTuple):
@@ -42,11 +42,17 @@ class _Plan(NamedTuple):
         inside, outside = self.group.inside, self.group.outside
         return inside.n * ((outside.mean or 0.0) - (inside.mean or 0.0))
 
+    @property
+    def missed(self) -> float:
+        """By how much the sum over the group is worse than the mean of the others would make it."""
+        return abs(self.shortfall)
+
 
 def recommend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     """Recommend groups: of two classes those with a higher rate of 1, of numbers those with a lower mean.
 
-    Money is that of the settings: the value of a customer who stays, the cost of a contact and its success.
+    Money is what the contract declares of the target; without it, groups of a rate are ordered by how many
+    more rows of class 1 they have than the rate of the others would give them.
     """
     words, target = reader.words, target_of(reader.words, arguments)
     effect, limit = arguments["effect"], arguments["limit"]
@@ -59,11 +65,11 @@ def recommend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
             f"{target} has no values on {origin.as_of}", hint="its labels are not known yet"
         )
     unit, measure = unit_of(words, target), measure_of(words, target)
-    is_rate, settings = unit == SHARE, reader.lake.settings.models
+    is_rate, money = unit == SHARE, _money_of(reader, target)
     groups = [c for c in contrasts(reader, hidden, target) if not words.tells_of_personal(c.dimension)]
-    worse = [_plan(c, settings, effect, is_rate=is_rate) for c in groups if _is_worse(c, is_rate=is_rate)]
+    worse = [_plan(c, money, effect, is_rate=is_rate) for c in groups if _is_worse(c, is_rate=is_rate)]
     worse.sort(key=_order)
-    columns = _columns(measure, unit, settings.currency, is_rate=is_rate)
+    columns = _columns(measure, unit, money, is_rate=is_rate)
     n = whole.n
     label = f"{target}: {measure}"
     return Answer(
@@ -71,14 +77,19 @@ def recommend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         arguments=arguments,
         facts=(estimate_fact(origin, label, estimate_of(words, target, whole), unit=unit, n=n),),
         columns=columns,
-        rows=tuple(_row(p, is_rate=is_rate) for p in worse[:limit]),
+        rows=tuple(map(_row, worse[:limit])),
         origin=origin,
         notes=(
-            *_notes(reader, target, measure, effect, is_rate=is_rate, is_empty=not worse),
+            *_notes(money, target, measure, effect, is_rate=is_rate, is_empty=not worse),
             *((HIDDEN_NOTE,) if any(hidden.of(d, target) for d in words.dimensions) else ()),
         ),
         truncated=len(worse) > limit,
     )
+
+
+def _money_of(reader: LakeReader, target: str) -> ContactMoney | None:
+    field = reader.words.field_of(target)
+    return None if field is None else field.money
 
 
 def _is_worse(c: Contrast, *, is_rate: bool) -> bool:
@@ -88,27 +99,36 @@ def _is_worse(c: Contrast, *, is_rate: bool) -> bool:
     return (c.lift.lower or 0.0) > 1 if is_rate else (c.lift.upper or 0.0) < 1
 
 
-def _plan(c: Contrast, settings: ModelSettings, effect: float, *, is_rate: bool) -> _Plan:
+def _plan(c: Contrast, money: ContactMoney | None, effect: float, *, is_rate: bool) -> _Plan:
     n, mean = c.inside.n, c.inside.mean or 0.0
     if not is_rate:
         half = customers_for_mean(mean, c.inside.standard_deviation or 0.0, effect)
         return _Plan(c, None, NOT_MEASURED, half)
-    cost, each = n * settings.cost, n * settings.success * settings.value
+    half = customers_for_rate(mean, effect)
+    if money is None:
+        return _Plan(c, None, NOT_MEASURED, half)
+    cost, each = n * money.cost, n * money.success * money.value
     rate = share_estimate(round(c.inside.sum), n)
     ends = [None if r is None else each * r - cost for r in rate]
-    return _Plan(c, cost, Estimate(*ends), customers_for_rate(mean, effect))
+    return _Plan(c, cost, Estimate(*ends), half)
 
 
 def _order(p: _Plan) -> tuple[float, str, str]:
-    """Order by what is to be gained; of numbers by how much a group is below the others in all."""
-    first = -p.shortfall if p.gain.value is None else -p.gain.value
+    """Order by what is to be gained; without money by how much worse than the others a group is in all."""
+    first = -p.missed if p.gain.value is None else -p.gain.value
     return (first, p.group.dimension, p.group.segment)
 
 
-def _columns(measure: str, unit: str | None, currency: str, *, is_rate: bool) -> tuple[Column, ...]:
-    names = ("cost", "gain", "gain_lower", "gain_upper") if is_rate else ()
-    money = tuple(Column(name=name, unit=currency) for name in names)
-    money = money or (Column(name="shortfall", unit=unit),)
+def _columns(
+    measure: str, unit: str | None, money: ContactMoney | None, *, is_rate: bool
+) -> tuple[Column, ...]:
+    if money is not None:
+        names = ("cost", "gain", "gain_lower", "gain_upper")
+        figures = tuple(Column(name=name, unit=money.currency) for name in names)
+    else:
+        figures = (
+            Column(name="excess", unit="customers") if is_rate else Column(name="shortfall", unit=unit),
+        )
     return (
         *GROUP_COLUMNS,
         Column(name="description", role=ColumnRole.TEXT),
@@ -119,15 +139,15 @@ def _columns(measure: str, unit: str | None, currency: str, *, is_rate: bool) ->
         Column(name="lift_lower", unit="ratio"),
         Column(name="lift_upper", unit="ratio"),
         N_COLUMN,
-        *money,
+        *figures,
         Column(name="test_customers_per_half", unit="customers"),
         Column(name="how", role=ColumnRole.TEXT),
     )
 
 
-def _row(p: _Plan, *, is_rate: bool) -> tuple[Value, ...]:
+def _row(p: _Plan) -> tuple[Value, ...]:
     c = p.group
-    money = (p.cost, *p.gain) if is_rate else (p.shortfall,)
+    figures = (p.missed,) if p.cost is None else (p.cost, *p.gain)
     return (
         *(
             c.dimension,
@@ -139,7 +159,7 @@ def _row(p: _Plan, *, is_rate: bool) -> tuple[Value, ...]:
             *c.lift,
             c.inside.n,
         ),
-        *(*money, p.half, _how(p)),
+        *(*figures, p.half, _how(p)),
     )
 
 
@@ -156,15 +176,20 @@ def _how(p: _Plan) -> str:
 
 
 def _notes(
-    reader: LakeReader, target: str, measure: str, effect: float, *, is_rate: bool, is_empty: bool
+    money: ContactMoney | None, target: str, measure: str, effect: float, *, is_rate: bool, is_empty: bool
 ) -> list[str]:
-    s = reader.lake.settings.models
     notes = [ASSOCIATION + " Whether a treatment helps, only a test tells."]
-    if is_rate:
+    if money is not None:
         notes.append(
-            f"cost is {s.cost:g} {s.currency} for each customer; gain is less that cost, if a contact keeps "
-            f"{s.success:.0%} of those who would leave and one who stays is worth {s.value:g} {s.currency} "
-            "(settings models.cost, models.success, models.value: assumed, not measured)."
+            f"cost is {money.cost:g} {money.currency} for each customer; gain is less that cost, if a "
+            f"contact succeeds with {money.success:.0%} of those of class 1 and a success is worth "
+            f"{money.value:g} {money.currency} (declared in the contract, not measured here; source: "
+            f"{money.source})."
+        )
+    elif is_rate:
+        notes.append(
+            f"The contract declares no money of {target}, so there is no cost and no gain. excess is how "
+            "many more customers of class 1 a group has than the rate of the others would give it."
         )
     else:
         notes.append(

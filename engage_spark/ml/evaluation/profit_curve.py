@@ -1,10 +1,10 @@
-"""Compute the probability at which it pays to contact a customer, and the profit of doing so.
+"""Compute the probability at which a contact pays, and the profit of contacts.
 
-A contact costs `cost`, and succeeds with `success` in keeping one who would have left, who is worth `value`:
-it pays where p * success * value > cost, so from p* = cost / (success * value) on, if p is calibrated (Elkan
-2001). The profit on held-out rows is counted at every threshold, with an interval, and beside p* stands the
-threshold that was best on these very rows, which flatters itself. That a contact succeeds at all is an
-assumption of the caller: no data here says what a contact changes. Pure numpy.
+A contact costs `cost`, and with a row of class 1 it succeeds with probability `success`, which is worth
+`value`: it pays where p * success * value > cost, so from p* = cost / (success * value) on, if p is
+calibrated (Elkan 2001). The profit on held-out rows is counted at every threshold, with an interval, and
+beside p* stands the threshold that was best on these very rows, which flatters itself. That a contact
+succeeds at all is an assumption of the caller: no data here says what a contact changes. Pure numpy.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from engage_spark.contract.money import ContactMoney
 from engage_spark.errors import InputError
 from engage_spark.ml.evaluation.bootstrap import arranged, interval
 from engage_spark.ml.evaluation.confusion import Confusion
@@ -27,20 +28,6 @@ from engage_spark.numerics.dtypes import F64
 STEPS = 100
 """Steps of the curve from 0 to 1."""
 _TWO_SIDED_95 = 1.959963984540054
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContactMoney:
-    """What a contact costs, how often it succeeds, and what a customer who stays is worth."""
-
-    value: float
-    cost: float
-    success: float
-
-    @property
-    def threshold(self) -> float:
-        """The probability from which on a contact pays, p*; above 1 where none can."""
-        return threshold(value=self.value, cost=self.cost, success=self.success)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +77,9 @@ def contact_counts(labels: Any, probabilities: Any, *, customers: Any) -> Contac
 
 @dataclass(frozen=True, kw_only=True)
 class ProfitPoint:
-    """The profit of contacting all customers at or above `threshold`.
+    """The profit of contacting all rows at or above `threshold`.
 
-    Units: `profit`, `low`, `high` are per 1,000 customers, contacted or not.
+    Units: `profit`, `low`, `high` are per 1,000 rows, contacted or not.
     """
 
     threshold: float
@@ -104,7 +91,7 @@ class ProfitPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Profit:
-    """The profit of contacts at one value of a customer who stays.
+    """The profit of contacts at one value of a success.
 
     `chosen` is p*; above 1 where no contact can pay. `at` is the profit there, and `confusion` the rows
     there, with the threshold itself selected. `best`: the threshold with the highest profit on these rows
@@ -164,7 +151,7 @@ def threshold(*, value: float, cost: float, success: float) -> float:
         raise InputError(
             "no threshold follows from these",
             details=problems,
-            hint="set models.value, models.cost and models.success",
+            hint="correct the money that the contract declares of the target",
         )
     return cost / (success * value)
 

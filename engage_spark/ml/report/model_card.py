@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from engage_spark.contract.money import ContactMoney
 from engage_spark.ml.data.split_rows import SplitSummary
 from engage_spark.ml.evaluation.bootstrap import Gain, Interval
 from engage_spark.ml.evaluation.conformal import Conformal
@@ -22,6 +23,10 @@ from engage_spark.ml.feature_spec import LeakPolicy, Target, Task
 from engage_spark.ml.report.markdown import bullets, number, table
 
 NOT_DONE = "Not done in this run."
+NO_MONEY = (
+    "The contract declares no money of this target: what a contact costs, how often it succeeds, and what a "
+    "success is worth. So nothing is decided, and no profit is shown."
+)
 LEAST_GROUPS = 12
 """Rows of the table of the smallest and largest; all of them are in the run's fairness table."""
 
@@ -78,7 +83,8 @@ class Alternative:
 class Card:
     """Everything the card says.
 
-    Texts are Markdown, one paragraph or item each. An empty part is reported as not done.
+    Texts are Markdown, one paragraph or item each. An empty part is reported as not done. `entity` is what
+    the contract calls that which the model is about, such as customers.
     """
 
     name: str
@@ -109,13 +115,16 @@ class Card:
     calibration: tuple[str, ...] = ()
     conformal: Conformal | None = None
     coverage: tuple[tuple[str, GroupFigure], ...] = ()
+    money: ContactMoney | None = None
     profits: tuple[Profit, ...] = ()
+    selected_from: float | None = None
     fairness: Fairness | None = None
     proxies: tuple[Proxy, ...] = ()
     untested_proxies: tuple[str, ...] = ()
     findings: tuple[AuditEntry, ...] | None = None
     versions: tuple[Alternative, ...] = ()
     limits: tuple[str, ...] = field(default=())
+    entity: str = "rows"
 
     def markdown(self) -> str:
         """Return the card, ending with a line break."""
@@ -163,7 +172,7 @@ class Card:
     def _use(self) -> list[str]:
         never = (
             (
-                "to say why a customer behaves so, or what an action would change: its figures are "
+                "to say why something happens, or what an action would change: its figures are "
                 "associations, not causes"
             ),
             "to decide about a person without one who looks at the case and can be asked",
@@ -234,7 +243,7 @@ class Card:
         heads = ("metric", "model", *(("baseline",) if baseline else ()), "better is")
         confidence = next(
             (
-                f" In brackets: {s.model.confidence:.0%} bootstrap intervals, by customers."
+                f" In brackets: {s.model.confidence:.0%} bootstrap intervals, drawn by {self.entity}."
                 for s in self.scored
             ),
             "",
@@ -302,14 +311,13 @@ class Card:
     def _money(self) -> list[tuple[str, list[str]]]:
         if self.target.task is not Task.BINARY:
             return []
-        if not self.profits:
-            return [("## From which probability on to act", [NOT_DONE])]
-        first = self.profits[0]
+        if self.money is None:
+            return [("## From which probability on to act", [NO_MONEY])]
         assumption = (
-            f"A contact is taken to cost {number(first.cost)} and to keep {first.success:.0%} of those "
-            f"who would leave. That is "
-            "an assumption: no data here says what a contact changes. It pays from p* = cost / (success "
-            "× value) on."
+            f"A contact is taken to cost {number(self.money.cost)} {self.money.currency}, and to succeed "
+            f"with {self.money.success:.0%} of the rows of class 1. That is an assumption of the contract: "
+            f"no data here says what a contact changes. It pays from p* = cost / (success × value) on. "
+            f"Source of the figures: {self.money.source.rstrip('.')}."
         )
         rows = [
             (
@@ -325,7 +333,7 @@ class Card:
             for p in self.profits
         ]
         heads = (
-            "value of one who stays",
+            f"value of a success ({self.money.currency})",
             "p*",
             "contacted",
             "profit per 1,000",
@@ -377,7 +385,21 @@ class Card:
         )
         heads = ("attribute", "metric", "lowest", "highest", "difference", "ratio", "four fifths", "left out")
         notes = [f"{n.attribute}: {n.group}: {n.reason}." for n in f.notes]
-        return [_fairness_text(f) + left, bullets([*flagged, *notes]), table(heads, listed)]
+        return [
+            _fairness_text(f, self.entity) + self._selected() + left,
+            bullets([*flagged, *notes]),
+            table(heads, listed),
+        ]
+
+    def _selected(self) -> str:
+        """Say which rows count as selected where no contact decides it."""
+        if self.money is not None or self.selected_from is None:
+            return ""
+        return (
+            " The contract declares no money of the target, so nothing is decided by it: groups are compared "
+            f"as if rows of a probability of {number(self.selected_from)} or more, the share of class 1, "
+            "were selected."
+        )
 
     def _proxies(self) -> list[str]:
         untested = bullets([*self.untested_proxies])
@@ -395,12 +417,12 @@ class Card:
                         led,
                     )
                 )
-            few = f"not tested: fewer than {p.smallest:,} customers to fit or to measure"
+            few = f"not tested: fewer than {p.smallest:,} {self.entity} to fit or to measure"
             rows += [(p.attribute, group, few, "–") for group in p.left_out]
         text = (
-            "How well a linear score of the features tells a group from all others: AUC on customers it "
-            "was not fitted on. 0.5 is not at "
-            "all. What only a nonlinear score would see, this does not."
+            "How well a linear score of the features tells a group from all others: AUC on "
+            f"{self.entity} it was not fitted on. 0.5 is not at all. What only a nonlinear score would see, "
+            "this does not."
         )
         return [text, table(("attribute", "group", "AUC", "led by"), rows), untested]
 
@@ -434,8 +456,8 @@ class Card:
     def _limits(self) -> list[str]:
         general = [
             (
-                "It is evaluated on rows like those it was made from. For other customers, other times or "
-                "changed inputs, nothing is promised."
+                f"It is evaluated on rows like those it was made from. For other {self.entity}, other times "
+                "or changed inputs, nothing is promised."
             )
         ]
         return [bullets([*general, *self.limits])]
@@ -451,11 +473,11 @@ def selection_text(loss: float, *, metric: str, n_features: int, n_all_features:
     return f"{n_features} of {n_all_features} features cost {lost}{advice}"
 
 
-def _fairness_text(f: Fairness) -> str:
+def _fairness_text(f: Fairness, entity: str) -> str:
     answers = [s.answer for s in f.spreads if s.answer]
     counts = ", ".join(f"{answers.count(a)} {a.value}" for a in FairnessAnswer)
     return (
-        f"A figure of a group is shown and compared where at least {f.smallest:,} customers are behind its "
+        f"A figure of a group is shown and compared where at least {f.smallest:,} {entity} are behind its "
         f"denominator. {len(answers)} rates or errors are held against four fifths by the intervals of the "
         f"groups' ratios, which hold for all groups of an attribute at once with 95%: {counts}. A flag is a "
         f"reason to look into it. Nothing is known of a group that is left out."

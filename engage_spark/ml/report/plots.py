@@ -155,7 +155,7 @@ def calibration_curve(
 
 
 def profit_curve(profits: Sequence[Profit], *, title: str, unit: str = "", form: Format = "svg") -> bytes:
-    """Draw the profit per 1,000 customers by threshold, with its bounds.
+    """Draw the profit per 1,000 rows by threshold, with its bounds.
 
     A dot marks the threshold that follows from cost, success and value.
     """
@@ -195,9 +195,9 @@ def profit_curve(profits: Sequence[Profit], *, title: str, unit: str = "", form:
         axes.set(
             title=f"{title}\na contact costs {first.cost:g} and succeeds with {first.success:.0%} (assumed)",
             xlim=(0, 1),
-            xlabel="contact customers whose probability is at least",
+            xlabel="contact rows whose probability is at least",
             ylim=(1.1 * max(lowest, -max(top, 1.0)), 1.12 * max(top, 1.0)),
-            ylabel=f"profit per 1,000 customers{f' ({unit})' if unit else ''}",
+            ylabel=f"profit per 1,000 rows{f' ({unit})' if unit else ''}",
         )
         axes.legend(loc="upper right")
         _thousands(axes, "y")
@@ -243,9 +243,7 @@ def lift_chart(
         if tenths[-1].cumulative_share is not None:
             cumulative_share = [0.0, *(t.cumulative_share or 0.0 for t in tenths)]
             gains.plot(shares, cumulative_share, color=BLUE, marker="o", markersize=4, label="by score")
-        gains.set(
-            xlim=(0, 1), ylim=(0, 1.02), xlabel="share of customers", ylabel=f"share of the sum of {what}"
-        )
+        gains.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="share of rows", ylabel=f"share of the sum of {what}")
         gains.legend(loc="lower right")
         _percent(gains, "x", "y")
 
@@ -292,11 +290,17 @@ def selection_curve(
 
 
 def fairness_chart(
-    fairness: Fairness, *, attribute: str, metrics: Sequence[str], title: str, form: Format = "svg"
+    fairness: Fairness,
+    *,
+    attribute: str,
+    metrics: Sequence[str],
+    title: str,
+    entity: str = "rows",
+    form: Format = "svg",
 ) -> bytes:
     """Draw each compared group's figure with its 95% bounds, a panel per metric.
 
-    The line is that of all rows. Groups too small to compare are counted.
+    The line is that of all rows. Groups too small to compare are counted in `entity`.
     """
     by_metric = [fairness.of(attribute, m) for m in metrics]
     groups = [g for g, f in by_metric[0].items() if f.compared] if by_metric else []
@@ -328,7 +332,7 @@ def fairness_chart(
         panels[0].set_yticks(range(len(groups)), [f"{g}  ({sizes[g].n:,})" for g in groups])
         panels[0].set_ylim(len(groups) - 0.4, -0.6)
         few = f"{small} groups are" if small > 1 else "1 group is"
-        note = f"\n{few} of fewer than {fairness.smallest:,} customers, and not shown" if small else ""
+        note = f"\n{few} of fewer than {fairness.smallest:,} {entity}, and not shown" if small else ""
         figure.suptitle(title + note, x=0.01, ha="left", fontsize=11)
 
     return _drawn(draw, (2.0 + 2.3 * len(metrics), 1.4 + 0.32 * len(groups)), form)

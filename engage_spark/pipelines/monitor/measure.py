@@ -9,10 +9,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.contract import predictions_table
+from engage_spark.contract.monitoring import OF_DECISIONS
 from engage_spark.errors import InputError
 from engage_spark.ml.data.driver_sample import HASH, RowSample, sample_rows, to_arrays
 from engage_spark.ml.fairness.audit import attributes, audit_fairness
-from engage_spark.ml.feature_spec import Target, Task
+from engage_spark.ml.feature_spec import Target, Task, money_of
 from engage_spark.ml.measurement import MonitoredMeasure
 from engage_spark.ml.monitoring import group_measurements, input_drift, performance, score_drift
 from engage_spark.pipelines.context import RunContext
@@ -78,6 +79,7 @@ def _row_sample(rows: DataFrame, scored: ScoredDay, *, limit: int) -> RowSample:
 
 
 def _groups(context: RunContext, target: Target, rows: DataFrame) -> Iterator[MonitoredMeasure]:
+    """Yield the figures of groups; without money, nothing is decided, and those of decisions are left out."""
     protected = attributes(context.contract)
     if not protected:
         return
@@ -90,19 +92,21 @@ def _groups(context: RunContext, target: Target, rows: DataFrame) -> Iterator[Mo
         F.coalesce(F.col("decision"), F.lit(0)).alias(DECISION),
         F.col(COVERED),
     )
-    yield from group_measurements(
-        audit_fairness(
-            named,
-            target=target,
-            protected=protected,
-            key=key,
-            smallest=context.settings.models.smallest_group,
-            label=LABEL,
-            prediction=SCORE,
-            decision=DECISION if target.task is Task.BINARY else None,
-            covered=COVERED,
-        )
+    fairness = audit_fairness(
+        named,
+        target=target,
+        protected=protected,
+        key=key,
+        smallest=context.settings.models.smallest_group,
+        label=LABEL,
+        prediction=SCORE,
+        decision=DECISION if target.task is Task.BINARY else None,
+        covered=COVERED,
     )
+    is_decided = money_of(context.contract, target.name) is not None
+    for measured in group_measurements(fairness):
+        if is_decided or measured.measure.removesuffix("_ratio") not in OF_DECISIONS:
+            yield measured
 
 
 def _drift(

@@ -33,7 +33,7 @@ def artefacts(
     return {
         "card.md": card.replace("<", "&lt;"),  # a page that shows Markdown would take it for HTML
         **_figures(trained, decision),
-        **_pictures(context.contract, trained, currency=context.settings.models.currency),
+        **_pictures(context.contract, trained),
     }
 
 
@@ -122,7 +122,7 @@ def _finite(folds: Mapping[str, tuple[float, ...]]) -> dict[str, list[float | No
     return {name: [v if math.isfinite(v) else None for v in values] for name, values in folds.items()}
 
 
-def _pictures(contract: Contract, t: TrainedTarget, *, currency: str) -> dict[str, bytes]:
+def _pictures(contract: Contract, t: TrainedTarget) -> dict[str, bytes]:
     name, (labels, scores) = t.target.name, _even(t)
     binary, unit = t.target.task is Task.BINARY, t.target.unit or ""
     parts = deciles(labels, scores, task=t.target.task)
@@ -138,9 +138,10 @@ def _pictures(contract: Contract, t: TrainedTarget, *, currency: str) -> dict[st
         pictures["plots/calibration.svg"] = plots.calibration_curve(
             bins, title=f"{name}: calibration", spread=spread
         )
-        pictures["plots/profit.svg"] = plots.profit_curve(
-            t.profits, title=f"{name}: profit of contacts", unit=currency
-        )
+        if t.money is not None:
+            pictures["plots/profit.svg"] = plots.profit_curve(
+                t.profits, title=f"{name}: profit of contacts", unit=t.money.currency
+            )
     else:
         pictures["plots/predicted.png"] = plots.predicted_actual(
             labels, scores, title=f"{name}: predicted and actual", unit=unit, tenths=parts
@@ -160,6 +161,10 @@ def _pictures(contract: Contract, t: TrainedTarget, *, currency: str) -> dict[st
     for attribute in audit.attributes(contract):
         if any(f.compared for f in t.fairness.of(attribute.name, metrics[0]).values()):
             pictures[f"plots/fairness_{attribute.name}.svg"] = plots.fairness_chart(
-                t.fairness, attribute=attribute.name, metrics=metrics, title=f"{name} by {attribute.name}"
+                t.fairness,
+                attribute=attribute.name,
+                metrics=metrics,
+                title=f"{name} by {attribute.name}",
+                entity=contract.entity.title,
             )
     return pictures

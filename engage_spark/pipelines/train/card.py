@@ -32,6 +32,7 @@ def card_of(
     `looks` counts the trainings that were judged on the test side, this one included; None: unknown.
     """
     contract, selection, plan = context.contract, t.comparison.selection, t.specs.main
+    entity = contract.entity.title
     importance = {i.feature: i.mean_contribution for i in t.importance}
     frequency = {name: round(share * len(selection.folds)) for name, share in selection.frequency.items()}
     return Card(
@@ -46,7 +47,7 @@ def card_of(
         code=code_version(),
         contract=f"{contract.id} {contract.version}, `{contract.digest[:12]}`",
         settings=work.settings_digest[:12],
-        uses=(f"to rank customers by {t.target.name}, and to read its interval or set beside it",),
+        uses=(f"to rank {entity} by {t.target.name}, and to read its interval or set beside it",),
         snapshots=tuple(map(str, t.snapshots.all)),
         tables=tuple(sorted((k, v[:12]) for k, v in work.inputs.items() if k != "targets")),
         parts=t.splits.parts,
@@ -66,10 +67,12 @@ def card_of(
             for name in (BASELINE,)
             if (g := t.finals.gain(WINNER, over=name, models=context.settings.models)) is not None
         ),
-        calibration=_calibration(t),
+        calibration=_calibration(t, entity),
         conformal=t.conformal,
         coverage=_coverage(t),
+        money=t.money,
         profits=t.profits,
+        selected_from=t.selected_from,
         fairness=t.fairness,
         proxies=t.proxies,
         untested_proxies=t.untested_proxies,
@@ -77,7 +80,8 @@ def card_of(
             AuditEntry(about=", ".join(f.columns), text=str(f), stops=f.stops) for f in t.findings
         ),
         versions=tuple(_versions(t)),
-        limits=tuple(_limits(t, decision, looks)),
+        limits=tuple(_limits(t, decision, looks, entity)),
+        entity=entity,
     )
 
 
@@ -124,32 +128,32 @@ def _candidates(t: TrainedTarget) -> Iterator[tuple[str, float, float]]:
         yield e.candidate.name, e.mean(name), e.deviation(name)
 
 
-def _calibration(t: TrainedTarget) -> tuple[str, ...]:
+def _calibration(t: TrainedTarget, entity: str) -> tuple[str, ...]:
     c = t.final.calibration
     if c is None:
         return ()
     compared = ", ".join(f"{loss:.4f} {method}" for method, loss in c.losses.items())
     reason = f"chosen by log-loss on folds left out ({compared})" if compared else "too few to compare"
     return (
-        f"Calibrated by {_method(c)} on {t.splits.counts['calibration']:,} rows kept for it: "
+        f"Calibrated by {_method(c, entity)} on {t.splits.counts['calibration']:,} rows kept for it: "
         f"{reason}. These rows can show no probability below {c.low:.2g} or above {c.high:.5g}, and none "
         f"is given.",
-        *_calibrated_again(t),
+        *_calibrated_again(t, entity),
     )
 
 
-def _calibrated_again(t: TrainedTarget) -> Iterator[str]:
+def _calibrated_again(t: TrainedTarget, entity: str) -> Iterator[str]:
     c = t.serving.fitted.calibration
     if t.serving.is_refit and c is not None:
         yield (
-            f"The model that serves is calibrated anew on the customers kept for it, by {_method(c)}; "
+            f"The model that serves is calibrated anew on the {entity} kept for it, by {_method(c, entity)}; "
             f"its probabilities lie between {c.low:.2g} and {c.high:.5g}."
         )
 
 
-def _method(c: CalibrationMap) -> str:
+def _method(c: CalibrationMap, entity: str) -> str:
     if c.method == MEAN:
-        return "the mean (no scores were shown to tell customers apart: all have nearly one probability)"
+        return f"the mean (no scores were shown to tell {entity} apart: all have nearly one probability)"
     return f"{c.method} regression"
 
 
@@ -174,15 +178,15 @@ def _versions(t: TrainedTarget) -> Iterator[Alternative]:
             yield Alternative(name=name, features=variant.n_features, metric=metric, **vars(means))
 
 
-def _limits(t: TrainedTarget, decision: Decision, looks: int | None) -> Iterator[str]:
+def _limits(t: TrainedTarget, decision: Decision, looks: int | None, entity: str) -> Iterator[str]:
     role = "provisional champion" if decision.is_provisional else "champion"
     yield f"Decision: {role if decision.promoted else 'not champion'}, {decision.reason}."
     days = "the days that it has learnt" if t.out_of_time is None else f"{t.snapshots.out_of_time}"
-    yield f"Gates are taken on {len(t.judged.labels):,} rows of test customers on {days}."
+    yield f"Gates are taken on {len(t.judged.labels):,} rows of test {entity} on {days}."
     yield (
-        "Nobody knows how often models were judged on the test customers."
+        f"Nobody knows how often models were judged on the test {entity}."
         if looks is None
-        else f"Models were judged on these test customers in {looks:,} training{'s' if looks > 1 else ''}, "
+        else f"Models were judged on these test {entity} in {looks:,} training{'s' if looks > 1 else ''}, "
         "this one included: the more they are, the likelier it is that the best of them is so by chance."
     )
     headline = HEADLINE[t.target.task]
@@ -197,10 +201,10 @@ def _limits(t: TrainedTarget, decision: Decision, looks: int | None) -> Iterator
         yield f"Gate {gate.name} {verdict}: {gate.demand}; measured {gate.measured}."
     if t.fitted_rows.text:
         yield (
-            f"It was fitted on {t.fitted_rows.text}. Customers were drawn by hash, rows of a rarer class "
+            f"It was fitted on {t.fitted_rows.text}. The {entity} were drawn by hash, rows of a rarer class "
             "kept and weighted; what the others would have taught it is lost."
         )
-    yield _serving(t)
+    yield _serving(t, entity)
     if t.out_of_time is None:
         yield (
             "One snapshot only: nothing is known of how it ages. A test out of time comes with the "
@@ -216,7 +220,7 @@ def _limits(t: TrainedTarget, decision: Decision, looks: int | None) -> Iterator
             )
 
 
-def _serving(t: TrainedTarget) -> str:
+def _serving(t: TrainedTarget, entity: str) -> str:
     """Say which model was judged, and which one serves."""
     serving, judged = t.serving, ", ".join(map(str, t.snapshots.train))
     if serving.coverage is None:
@@ -227,8 +231,8 @@ def _serving(t: TrainedTarget) -> str:
     short = "" if covered.low <= promised <= covered.high else f", which is not the promised {promised:.0%}"
     return (
         f"Judged was a model fitted on {judged}. The one that serves is the same candidate with the same "
-        f"features, fitted again on the fit customers of {', '.join(map(str, serving.days))}{drawn}, with "
-        "its calibration and its intervals measured anew on their own customers of these days. Coverage on "
-        f"the test customers of {serving.newest}: {covered.value:.1%} [{covered.low:.1%}, {covered.high:.1%}]"
-        f"{short}. It has learnt that day's other customers, and none of these."
+        f"features, fitted again on the fit {entity} of {', '.join(map(str, serving.days))}{drawn}, with "
+        f"its calibration and its intervals measured anew on their own {entity} of these days. Coverage on "
+        f"the test {entity} of {serving.newest}: {covered.value:.1%} [{covered.low:.1%}, {covered.high:.1%}]"
+        f"{short}. It has learnt that day's other {entity}, and none of these."
     )

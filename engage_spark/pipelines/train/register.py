@@ -404,6 +404,7 @@ def trained_model(registered: RegisteredTarget) -> TrainedModel:
         ),
         calibration_error=None if ece is None else ece.value,
         threshold=t.threshold,
+        money_source="" if t.money is None else t.money.source,
         out_of_time=_estimate(metric, newest),
         serving_days=t.serving.days,
         fitted_rows=t.fitted_rows.used,

@@ -20,7 +20,14 @@ from engage_spark.ml.data.split import FOLD
 from engage_spark.ml.data.split_rows import TargetSnapshots, choose_snapshots, with_masked_targets
 from engage_spark.ml.data.training_set import known_days, label_end
 from engage_spark.ml.fairness.audit import attributes
-from engage_spark.ml.feature_spec import LeakPolicy, Target, TargetSpecs, target_named, targets_of
+from engage_spark.ml.feature_spec import (
+    LeakPolicy,
+    Target,
+    TargetSpecs,
+    money_of,
+    target_named,
+    targets_of,
+)
 from engage_spark.ml.leakage.audit import audit_leakage
 from engage_spark.ml.leakage.findings import audit_outcome, leak_error, time_findings
 from engage_spark.ml.selection.gram import to_grams
@@ -299,6 +306,7 @@ def _train(
                     key=key,
                     day=SNAPSHOT_DATE,
                     protected=attributes(context.contract),
+                    money=money_of(context.contract, name),
                     scratch_path=partial(scratch_path, context.spark, context.settings.lake.scratch_root),
                 )
             )

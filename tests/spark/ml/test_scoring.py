@@ -11,9 +11,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from engage_spark.contract import load_contract, predictions_table
+from engage_spark.contract.money import ContactMoney
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.evaluation.conformal import calibrate_regression, calibrate_sets
-from engage_spark.ml.evaluation.profit_curve import ContactMoney, contact_counts
+from engage_spark.ml.evaluation.profit_curve import contact_counts
 from engage_spark.ml.explain.reasons import explainer_of
 from engage_spark.ml.feature_spec import Target, Task
 from engage_spark.ml.fold_models import fold_model

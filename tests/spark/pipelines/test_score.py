@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from engage_spark.contract import load_contract, predictions_table, splits_table
+from engage_spark.contract import Contract, load_contract, predictions_table, splits_table
+from engage_spark.contract.money import ContactMoney
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake import Lake, RunLog
 from engage_spark.ml.evaluation.conformal import Conformal, ConformalCell
@@ -88,6 +90,14 @@ def at(context: RunContext, home: Path, *, prefix: str = "", **sections: Any) ->
         "models": {"reasons": 2},
     }
     return RunContext(context.spark, Settings(**(models | sections)), context.contract)
+
+
+def with_money(money: ContactMoney | None) -> Contract:
+    """The garden with other money of its flowers, under its own digest: nothing else is due again."""
+    entity = GARDEN.entity
+    fields = tuple(replace(f, money=money) if f.name == "blooms" else f for f in entity.fields)
+    tables = tuple(replace(t, fields=fields) if t is entity else t for t in GARDEN.tables)
+    return replace(GARDEN, tables=tables)
 
 
 def tracker_of(context: RunContext) -> Tracker:
@@ -282,13 +292,16 @@ def test_only_the_target_whose_champion_changed_is_scored_anew(
 
 @pytest.mark.slow
 def test_the_money_in_force_decides_and_other_targets_stay(both: RunContext, home: Path) -> None:
-    """No contact can pay at a value of 5: nobody decides, without a training."""
+    """No contact can pay at a value of 5, and without money none is decided on: no training is needed."""
     before = contents(both)
-    poor = at(both, home, models={"reasons": 2, "value": 5.0})
-    assert done(scored(poor)) == [(day, "blooms", 60) for day in DAYS]
-    rows = read_predictions(poor).where("target = 'blooms'").collect()
-    assert {(r["decision"], r["decision_threshold"], r["contact_value"]) for r in rows} == {(None, 5.0, 5.0)}
-    assert contents(poor)["harvest"] == before["harvest"]
+    (declared,) = [f.money for f in GARDEN.entity.fields if f.money]
+    for money, decided in ((replace(declared, value=5.0), (None, 5.0, 5.0)), (None, (None, None, None))):
+        other = replace(both, contract=with_money(money))
+        assert done(scored(other)) == [(day, "blooms", 60) for day in DAYS]
+        rows = read_predictions(other).where("target = 'blooms'").collect()
+        columns = ("decision", "decision_threshold", "contact_value")
+        assert {tuple(r[c] for c in columns) for r in rows} == {decided}
+        assert contents(other)["harvest"] == before["harvest"]
     assert done(scored(both)) == [(day, "blooms", 60) for day in DAYS]
     assert contents(both) == before
 

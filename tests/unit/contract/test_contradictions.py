@@ -16,6 +16,7 @@ from tests.support.paths import DATA
 
 BIKES = DATA / "bikes.odcs.yaml"
 Doc = dict[str, Any]
+MONEY = {"value": 125, "cost": 5, "success": 0.2, "currency": "EUR", "source": "the desk"}
 
 
 def table(doc: Doc, name: str) -> Doc:
@@ -302,6 +303,42 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
     "bounds as a list": (
         lambda d: custom(field(d, "runs_empty"), "monitoring", ["auc"]),
         "monitoring must be a mapping to numbers",
+    ),
+    "a bound of decisions that nobody makes": (
+        lambda d: custom(field(d, "runs_empty"), "monitoring", {"predictive_parity_ratio": 0.8}),
+        "monitoring bounds predictive_parity_ratio, which compares decisions",
+    ),
+    "money of a feature": (
+        lambda d: custom(field(d, "docks_total"), "money", MONEY),
+        "money is for targets of two classes",
+    ),
+    "money without a source": (
+        lambda d: custom(field(d, "runs_empty"), "money", {k: v for k, v in MONEY.items() if k != "source"}),
+        "money: source is missing",
+    ),
+    "money with a word that is not known": (
+        lambda d: custom(field(d, "runs_empty"), "money", MONEY | {"price": 3}),
+        "money: unknown key 'price'",
+    ),
+    "money that succeeds too often": (
+        lambda d: custom(field(d, "runs_empty"), "money", MONEY | {"success": 20}),
+        "money: success is a share, and 20 is above 1",
+    ),
+    "money that costs nothing": (
+        lambda d: custom(field(d, "runs_empty"), "money", MONEY | {"cost": 0}),
+        "money: cost must be a number above 0, found 0",
+    ),
+    "money as text": (
+        lambda d: custom(field(d, "runs_empty"), "money", MONEY | {"value": "125 EUR"}),
+        "money: value must be a number above 0, found '125 EUR'",
+    ),
+    "further values that are none": (
+        lambda d: custom(field(d, "runs_empty"), "money", MONEY | {"values": [50, None]}),
+        "money: values must be a list of numbers above 0",
+    ),
+    "money as a number": (
+        lambda d: custom(field(d, "runs_empty"), "money", 125),
+        "money must map value, cost, success, currency, source to their values",
     ),
     "bands that fall": (lambda d: custom(field(d, "docks_total"), "bands", [20, 10]), "in rising order"),
     "bands of text": (lambda d: custom(field(d, "district"), "bands", [1, 2]), "bands are for numbers"),

@@ -16,6 +16,7 @@ from scipy import stats
 
 from engage_spark.analytics.intervals import Estimate
 from engage_spark.analytics.states import ALL, DayStates, MetricState
+from engage_spark.contract.money import ContactMoney
 from engage_spark.insight import Answer, Evidence, Insight
 from engage_spark.insight.evidence import plain
 from engage_spark.insight.tools import over_time
@@ -351,7 +352,7 @@ def test_recommendations_say_whom_for_what_and_how_to_test(gym: Insight) -> None
     assert first["test_customers_per_half"] == np.ceil(size)
     assert not {"sex"} & {r["dimension"] for r in rows}
     assert {c.unit for c in answer.columns if c.name in ("cost", "gain")} == {"USD"}
-    assert any("assumed, not measured" in n for n in answer.notes)
+    assert any("not measured here; source: the desk" in n for n in answer.notes)
 
 
 def test_of_a_number_groups_below_are_recommended_without_money(gym: Insight) -> None:
@@ -366,11 +367,31 @@ def test_of_a_number_groups_below_are_recommended_without_money(gym: Insight) ->
 
 def test_contacts_that_cost_more_than_they_keep_are_not_advised(gym: Insight) -> None:
     lake = gym.lake
-    dear = lake.settings.models.model_copy(update={"cost": 40.0})
-    settings = lake.settings.model_copy(update={"models": dear})
-    answer = Insight(replace(lake, settings=settings)).call("recommend")
+    declared = lake.contract.entity["cancelled"].money
+    assert declared is not None
+    answer = with_money(lake, replace(declared, cost=40.0)).call("recommend")
     assert {row[-1].split(":")[1] for row in answer.rows} == {" do not contact the whole group."}
     assert all(r["gain_upper"] < 0 for r in rows_of(answer))
+
+
+def test_without_money_groups_are_ordered_by_what_they_have_too_many_of(gym: Insight) -> None:
+    answer = with_money(gym.lake, None).call("recommend", {})
+    rows = rows_of(answer)
+    assert not {"cost", "gain"} & {c.name for c in answer.columns}
+    row = next(r for r in rows if r["dimension"] == "rare_visits")
+    rare = TODAY.visits_last_30_days < 4
+    others = TODAY[~rare].cancelled.mean()
+    assert row["excess"] == pytest.approx(rare.sum() * (TODAY[rare].cancelled.mean() - others))
+    assert [r["excess"] for r in rows] == sorted((r["excess"] for r in rows), reverse=True)
+    assert any("declares no money of cancelled" in n for n in answer.notes)
+
+
+def with_money(lake: Any, money: ContactMoney | None) -> Insight:
+    """The tools on the same lake, whose contract declares other money of the first target."""
+    entity = lake.contract.entity
+    fields = tuple(replace(f, money=money) if f.name == "cancelled" else f for f in entity.fields)
+    tables = tuple(replace(t, fields=fields) if t is entity else t for t in lake.contract.tables)
+    return Insight(replace(lake, contract=replace(lake.contract, tables=tables)))
 
 
 def test_groups_of_protected_fields_are_compared(gym: Insight) -> None:

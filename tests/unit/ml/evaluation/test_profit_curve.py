@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from engage_spark.contract.money import ContactMoney
 from engage_spark.errors import InputError
 from engage_spark.ml.evaluation.profit_curve import (
-    ContactMoney,
     Profit,
     contact_counts,
     profits,

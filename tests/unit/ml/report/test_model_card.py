@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engage_spark.contract.money import ContactMoney
 from engage_spark.ml.data.split_rows import SplitSummary
 from engage_spark.ml.evaluation.bootstrap import Interval, intervals, paired_gain
 from engage_spark.ml.evaluation.conformal import calibrate_regression, calibrate_sets
@@ -125,6 +126,7 @@ def full() -> Card:
         calibration=("Isotonic, on 8,000 rows of their own.",),
         conformal=calibrate_sets(y, p, coverage=0.9),
         coverage=(("all", covered("all", 20000, 0.902)), ("label 1", covered("label 1", 7580, 0.901))),
+        money=ContactMoney(value=20.0, cost=5.0, success=0.2, currency="EUR", source="the desk"),
         profits=profits(y, p, values=[20.0, 50.0, 125.0], cost=5.0, success=0.2, replicates=40),
         fairness=compare(
             {
@@ -157,7 +159,8 @@ def test_a_card_says_what_is_known() -> None:
         "AUC",
         "baseline",
         "| label 1 | 7,580 | 90.1% [89.4%, 90.8%] |",
-        "keep 20% of those who would leave",
+        "cost 5 EUR, and to succeed with 20% of the rows of class 1",
+        "Source of the figures: the desk.",
         "| 20 | nobody | 0.0% |",
         "- gender, statistical parity: Male has 0.475 [0.4198, 0.5369] of the rate of Female.",
         "| flagged |",
@@ -175,6 +178,19 @@ def test_a_card_says_what_is_known() -> None:
     ):
         assert part in text, part
     assert NOT_DONE not in text and "not done" not in text
+
+
+def test_without_money_nothing_is_decided_and_the_card_says_what_groups_are_compared_by() -> None:
+    text = replace(full(), money=None, profits=(), selected_from=0.379).markdown()
+    assert "The contract declares no money of this target" in text
+    assert "p*" not in text and "profit per 1,000" not in text
+    assert "rows of a probability of 0.379 or more, the share of class 1, were selected" in text
+
+
+def test_the_card_calls_rows_what_the_contract_calls_them() -> None:
+    text = replace(full(), entity="stations").markdown()
+    assert "drawn by stations" in text and "For other stations" in text
+    assert "customer" not in text.replace("to rank customers", "").replace("customer_features", "")
 
 
 def test_groups_that_could_not_be_audited_are_named_with_the_reason() -> None:
@@ -195,7 +211,6 @@ def test_what_was_not_done_is_said() -> None:
     for head in (
         "How good it is",
         "How sure it is",
-        "From which probability on to act",
         "Leakage audit",
         "What other choices would give",
     ):
