@@ -9,7 +9,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "check": "engage_spark.quality",
+    "check": "engage_spark.pipelines.quality.check_data",
     "load_contract": "engage_spark.contract",
     "load_settings": "engage_spark.settings",
     "open_lake": "engage_spark.reader",

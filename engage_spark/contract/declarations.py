@@ -218,9 +218,10 @@ DECLARATIONS: tuple[Declaration, ...] = (
         ("monitoring", K.NUMBER_BY_NAME, "{auc: 0.6, input_psi: 0.25}", "monitor",
          "Of a target: bounds of what is measured of its model in use."),
         ("money", K.MAPPING,
-         "{value: 125, cost: 5, success: 0.2, currency: EUR, source: the retention team}", "train, score, insight",
-         "Of a target of two classes: what a success of a contact is worth, what a contact costs, how often it "
-         "succeeds with a row of class 1, in which currency, and who says so; values: further values to show."),
+         "{value: 125, cost: 5, success: 0.2, currency: EUR, source: the retention team}",
+         "train, score, insight",
+         "Of a target of two classes: what a success of a contact is worth, what a contact costs, how often "
+         "it succeeds with a row of class 1, in which currency, who says so; `values`: further values."),
         ("measure", K.ONE_OF, "degree", "graph", "What a field of a graph table holds."),
         ("graphEdges", K.TEXT_BY_VALUE, "{friend: undirected, follow: directed}", "graph",
          "Of the connections: which values of the field are which kind of edge."),

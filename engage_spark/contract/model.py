@@ -49,7 +49,7 @@ class TableKind(StrEnum):
     ENTITY: full snapshots, one row per key and day. LOG: events with a timestamp, added as they come.
     DERIVED: computed from one input table by the formulas of its fields. GRAPH: measured on the graph between
     the entity's rows; each field says which measure it holds. SYSTEM: written by this package about its runs.
-    PLAIN: checked where it is (`quality.check`) and never stored, so it needs no key, and its columns may
+    PLAIN: checked where it is (`engage_spark.check`) and never stored, so it needs no key, and its columns may
     have any names.
     """
 
@@ -345,7 +345,7 @@ class Contract:
                 return t
         raise ContractError(
             f"contract {self.id!r} declares no table of kind entity",
-            hint="its tables can be checked (`engage_spark.quality.check`) one by one; ingest needs an "
+            hint="its tables can be checked (`engage_spark.check`) one by one; ingest needs an "
             "entity, which has a key",
         )
 

@@ -1,4 +1,7 @@
-"""Check any DataFrame against a contract, from a notebook, without a lake or settings, writing nothing."""
+"""Check any Spark DataFrame against a contract, without a lake or settings, writing nothing.
+
+`engage_spark.check` stands above this and takes frames of other libraries and paths, too.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from engage_spark.contract import (
     day_column,
     load_contract,
 )
+from engage_spark.contract.model import is_reserved_column
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.quality.checks.apply import with_check_results
 from engage_spark.quality.checks.duplicate_keys import (
@@ -34,7 +38,7 @@ from engage_spark.quality.count_table import count_table
 from engage_spark.quality.gates import RuleCount, evaluate_gates
 from engage_spark.quality.stats.column_stats import ColumnStats
 from engage_spark.spark.guarantees import guarantees, require_guarantees
-from engage_spark.spark.schema import column_named, conform
+from engage_spark.spark.schema import ConformedInput, column_named, conform
 
 RESULT_COLUMNS = ("_dq_status", "_dq_errors", "_run_id")
 _DATED = (TableKind.ENTITY, TableKind.LOG)
@@ -128,6 +132,7 @@ class _Task:
     keyed: Table
     unchecked: list[str] = field(default_factory=list)
     extra: tuple[str, ...] = ()
+    in_folders: tuple[str, ...] = ()
 
 
 def check(
@@ -139,7 +144,8 @@ def check(
     landed_at: datetime | None = None,
     snapshot_date: date | None = None,
 ) -> CheckResult:
-    """Check any DataFrame, classic or Connect, against a contract, one table of it, or the path of its YAML.
+    """Check a Spark DataFrame, classic or Connect, against a contract, one table of it, or the path of its
+    YAML.
 
     `table` names the table that `df` is (default: the entity's, or the only one). `references` are frames of
     other tables by name, for referential integrity. `landed_at` (with a time zone) is what latency and future
@@ -154,10 +160,36 @@ def check(
     where keys repeat), one full scan that counts everything, and, where something is broken, a scan for
     samples. The driver holds counts,
     samples and at most 10,000 duplicated keys. Nothing is written.
-    Errors: ContractError for an unusable contract, InputError when the columns are not as declared.
+    Errors: ContractError for an unusable contract, InputError when the columns are not as declared, or where
+    `df` is a frame of another library.
     """
+    if not hasattr(df, "sparkSession"):
+        raise InputError(
+            f"a {type(df).__module__}.{type(df).__qualname__} is no Spark DataFrame",
+            hint="engage_spark.check takes frames of other libraries, and paths, too",
+        )
     with guarantees(df.sparkSession):
-        return _check(df, _table(contract, table), references or {}, landed_at, snapshot_date)
+        declared = table_of(contract, table)
+        return _check(df, declared, references or {}, landed_at, snapshot_date, None, parsed_text=False)
+
+
+def check_input(
+    read: ConformedInput,
+    table: Table,
+    *,
+    parsed_text: bool,
+    references: Mapping[str, DataFrame] | None = None,
+    landed_at: datetime | None = None,
+    snapshot_date: date | None = None,
+) -> CheckResult:
+    """Check rows of files as `lake.read_inputs` gives them, with the day of an entity's rows where known.
+
+    `parsed_text` says that a line of a text may be malformed.
+    Cost and errors: as `check`.
+    """
+    with guarantees(read.rows.sparkSession):
+        given = references or {}
+        return _check(read.rows, table, given, landed_at, snapshot_date, read, parsed_text=parsed_text)
 
 
 def _check(
@@ -166,10 +198,13 @@ def _check(
     references: Mapping[str, DataFrame],
     landed_at: datetime | None,
     snapshot_date: date | None,
+    read: ConformedInput | None,
+    *,
+    parsed_text: bool,
 ) -> CheckResult:
-    task = _task(df, table, references, landed_at, snapshot_date)
+    task = _task(df, table, references, landed_at, snapshot_date, read)
     refuse_other_expressions(task.rows, task.table)
-    checks = row_checks(task.table, landed_at=landed_at)
+    checks = row_checks(task.table, parsed_text=parsed_text, landed_at=landed_at, in_folders=task.in_folders)
     checked = _checked_rows(task, checks, references)
     counts = count_table(checked, task.table, checks, snapshot_date=snapshot_date, landed_at=landed_at)
     gates = evaluate_gates(counts, task.table, checks)
@@ -186,7 +221,8 @@ def _check(
     )
 
 
-def _table(contract: Contract | Table | Path | str, name: str | None) -> Table:
+def table_of(contract: Contract | Table | Path | str, name: str | None) -> Table:
+    """Return the table that rows are held against: the one named, else the entity, or the only one."""
     if isinstance(contract, Table):
         if name not in (None, contract.name):
             raise ConfigurationError(
@@ -208,6 +244,7 @@ def _task(
     references: Mapping[str, DataFrame],
     landed_at: datetime | None,
     snapshot_date: date | None,
+    read: ConformedInput | None,
 ) -> _Task:
     if landed_at is not None and landed_at.tzinfo is None:
         raise ConfigurationError(
@@ -237,9 +274,10 @@ def _task(
     day = day_column(table) if table.kind in _DATED else ""
     carried = table.kind is TableKind.ENTITY and day in df.columns
     keyed = replace(table, fields=(*table.fields, _day(day, len(table.key) + 1))) if carried else table
-    rows, extra, _ = conform(
-        df.drop(*(c for c in (*RESULT_COLUMNS, *([] if carried else [day])) if c not in table.names)), keyed
-    )
+    if read is None:
+        made = (*RESULT_COLUMNS, *([] if carried else [day]))
+        read = conform(df.drop(*(c for c in made if c not in table.names)), keyed)
+    rows = read.rows
     if carried and snapshot_date is not None:
         rows = rows.where(column_named(day) == F.lit(snapshot_date))
     elif table.kind is TableKind.LOG:
@@ -249,7 +287,14 @@ def _task(
     if dayless := [r for r in table.rules if day in r.columns and day not in rows.columns]:
         unchecked += [f"{r.name} (give {day})" for r in dayless]
         table = replace(table, rules=tuple(r for r in table.rules if r not in dayless))
-    return _Task(table=table, rows=rows, keyed=keyed, unchecked=unchecked, extra=extra)
+    return _Task(
+        table=table,
+        rows=rows,
+        keyed=keyed,
+        unchecked=unchecked,
+        extra=read.extra,
+        in_folders=read.in_folders,
+    )
 
 
 def _day(name: str, position: int) -> Field:
@@ -265,7 +310,8 @@ def _day(name: str, position: int) -> Field:
 
 
 def _checked_rows(task: _Task, checks: tuple[Check, ...], references: Mapping[str, DataFrame]) -> DataFrame:
-    table, rows, columns = task.table, task.rows, task.rows.columns
+    table, rows = task.table, task.rows
+    columns = [name for name in rows.columns if not is_reserved_column(name)]
     if table.key:
         # Nothing is written here: where there are many, the join finds them anew with each action on the
         # rows.

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyspark.sql import functions as F
 
-import engage_spark
 from engage_spark.contract import Rule, Severity, Table, TableKind, load_contract
 from engage_spark.errors import ConfigurationError, ContractError, InputError
 from engage_spark.quality import CheckResult, check
@@ -113,7 +112,6 @@ def test_sound_rows_pass_whatever_names_the_contract(spark: SparkSession) -> Non
         assert checked.passed
         assert [c.rule_name for c in checked.counts if not c.passed and c.severity == "critical"] == []
         assert broken(checked) == {}
-    assert engage_spark.check is check
 
 
 @pytest.mark.connect
