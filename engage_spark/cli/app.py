@@ -62,7 +62,7 @@ class _Group(TyperGroup):
 app = typer.Typer(
     name="engage-spark",
     cls=_Group,
-    help="Trusted features, graph measures and models about customers: raw Parquet in, Delta tables out.",
+    help="Trusted features, graph measures and models by a data contract: raw files in, Delta tables out.",
     epilog=(
         "Exit codes: 0 done, 1 unexpected failure, 2 configuration or input, 3 quality gate, "
         "4 worth a retry, 130 stopped."
@@ -210,6 +210,8 @@ def demo(
         result = run_demo(job.spark, job.settings, contract=job.contract, on_result=show_stage)
         if ctx.obj.json:
             show(ctx, result)
+        else:
+            console.next_steps()
 
 
 @app.command(epilog=EPILOG)
@@ -282,7 +284,7 @@ def graph(
         str | None, typer.Option(help="auto, exact or sampled (default auto: exact where it is affordable)")
     ] = None,
 ) -> None:
-    """Measure every customer's place in the graph (default: of every snapshot that lacks it)."""
+    """Measure each vertex's place in the graph (default: of every snapshot that lacks it)."""
     with spark_job(ctx, graph__method=method) as job:
         from engage_spark.pipelines.graph.run import run_graph
 
@@ -374,7 +376,7 @@ def monitor(
 
 @app.command(epilog=EPILOG)
 def analyze(ctx: typer.Context, snapshot_date: Day = None, force: Force = False) -> None:
-    """Describe the customers of a snapshot (default: of every snapshot that is not up to date): segments,
+    """Describe the valid rows of a snapshot (default: of each snapshot that is not up to date): segments,
     weeks and months, cohorts, correlations, changes, and what the contract claims of them.
     """
     with spark_job(ctx) as job:

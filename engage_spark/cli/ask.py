@@ -66,6 +66,6 @@ def _is_answered(ctx: typer.Context, conversation: Conversation, question: str, 
         console.data(json.dumps(reply.to_dict(), ensure_ascii=False) + "\n")
         return reply.is_answered
     for remark in reply.remarks:
-        console.line(f"({remark})")
-    console.document(reply.text + "\n")
+        console.paragraphs(f"({remark})\n")
+    console.paragraphs(reply.text + "\n")
     return reply.is_answered

@@ -18,6 +18,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from engage_spark.cli.render import Summary, summaries
+from engage_spark.cli.render.next_steps import NEXT_STEPS
 from engage_spark.contract import Contract, field_rows, statement_rows
 from engage_spark.doctor import Diagnosis
 from engage_spark.errors import EngageError, GateError
@@ -25,6 +26,8 @@ from engage_spark.masking import mask, mask_texts, one_line, printable, shown
 from engage_spark.pipelines.results import StageResult, to_plain
 from engage_spark.settings import Settings
 
+UNLIMITED = 100_000
+"""Columns of a line in a pipe or a file, where nobody sees an edge and programs look for whole keys."""
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -73,6 +76,24 @@ def error(failure: EngageError) -> None:
         stderr(f"Hint: {failure.hint}")
 
 
+def paragraphs(text: str) -> None:
+    """Print sentences, in a terminal wrapped at its width; further lines of a list's item stand below it."""
+    console = _out()
+    if not console.is_terminal:
+        document(text)
+        return
+    for given in mask(text).splitlines():
+        hanging = "  " if given.lstrip().startswith(("- ", "* ")) else ""
+        wrapped = textwrap.wrap(
+            given,
+            console.width,
+            subsequent_indent=hanging,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        _write("\n".join(wrapped) + "\n")
+
+
 def document(text: str) -> None:
     """Print a text of several lines as it is, but for secrets and what a terminal would obey."""
     _write(mask(text))
@@ -116,6 +137,14 @@ def json_error(failure: EngageError) -> None:
     json_object(about)
 
 
+def next_steps() -> None:
+    """Print commands to go on with after the demo, and what each is for."""
+    console = _out()
+    console.print()
+    console.print(Text("what to look at next", style="bold"))
+    _pairs(console, NEXT_STEPS)
+
+
 def show(result: StageResult) -> None:
     """Print the closing summary of a result."""
     for summary in summaries(result):
@@ -123,7 +152,7 @@ def show(result: StageResult) -> None:
 
 
 def _show(summary: Summary) -> None:
-    console = _out()
+    console, width = _out(), _out().width
     console.print()
     console.print(Text.assemble((summary.stage, "bold"), f"  {summary.seconds:.1f} s"), soft_wrap=True)
     _pairs(console, summary.lines)
@@ -134,7 +163,7 @@ def _show(summary: Summary) -> None:
         console.print()
         grid(console, *summary.failed)
     for note in summary.notes:
-        for line in _wrapped(f"note: {note}", console.width):
+        for line in _wrapped(f"note: {note}", width):
             console.print(Text(line, style="yellow"), soft_wrap=True)
 
 
@@ -168,7 +197,7 @@ def rows(headers: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
 def grid(console: Console, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; columns of figures are right-aligned.
 
-    Only the last column is folded where the width is too small: names stay whole.
+    Only the last column is folded where a terminal is too narrow; in a pipe or a file nothing is.
     """
     table = Grid(box=SIMPLE_HEAD, pad_edge=True, show_edge=False)
     for i, header in enumerate(headers):
@@ -181,6 +210,8 @@ def grid(console: Console, headers: Sequence[str], rows: Sequence[Sequence[str]]
         )
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
+    if not console.is_terminal:
+        console.width = UNLIMITED
     console.print(table)
 
 

@@ -14,6 +14,7 @@ from engage_spark.contract import Contract, count_todos, field_rows, load_contra
 from engage_spark.errors import ContractError
 from engage_spark.settings import Settings
 from engage_spark.text_files import write_text
+from engage_spark.wording import counted
 
 app = typer.Typer(
     help="Look at, check and document the data contract. Needs no Spark.", no_args_is_help=True, epilog=EPILOG
@@ -74,8 +75,8 @@ def contract_lint(
         )
         return
     todos = f"; {n_todos:,} TODO left to a person" if n_todos else ""
-    counted = f"{n_tables} table{'s' * (n_tables != 1)}, {n_fields} field{'s' * (n_fields != 1)}"
-    console.line(f"{loaded.id} {loaded.version}: {counted}, no violations{todos}")
+    size = f"{counted(n_tables, 'table')}, {counted(n_fields, 'field')}"
+    console.line(f"{loaded.id} {loaded.version}: {size}, no violations{todos}")
 
 
 def _compile(settings: Settings, loaded: Contract) -> None:

@@ -23,6 +23,7 @@ def report(
     settings = settings_of(ctx)
     from engage_spark.reader import open_lake
     from engage_spark.report import build_report
+    from engage_spark.report.sections.changes import KEY as CHANGES
 
     built = build_report(open_lake(settings), as_of=as_of)
     write_text(out, built.html)
@@ -40,5 +41,8 @@ def report(
         )
         return
     console.line(f"{out}: {size / 1e6:.1f} MB, as of {built.day or 'no day: no snapshot is published'}")
-    if built.absent:
-        console.line(f"nothing to show yet: {', '.join(built.absent)}; the page says what makes it")
+    absent = [name for name in built.absent if name != CHANGES or built.snapshots != 1]
+    if built.snapshots == 1:
+        console.line("one snapshot: there is nothing to compare it with, so no changes are shown")
+    if absent:
+        console.line(f"not published yet: {', '.join(absent)}; the page says what makes it")

@@ -16,6 +16,7 @@ from engage_spark.cli import console
 from engage_spark.cli.common import settings_of
 from engage_spark.errors import UsageError
 from engage_spark.text_files import write_text
+from engage_spark.wording import counted
 
 if TYPE_CHECKING:
     from engage_spark.reader import OpenLake
@@ -57,7 +58,7 @@ def sql(
             console.data(text)
         else:
             write_text(out, text)
-            console.line(f"{len(answer):,} rows written to {out}")
+            console.line(f"{counted(len(answer), 'row')} written to {out}")
     else:
         _show(answer)
 
@@ -103,7 +104,7 @@ def _show(answer: LakeRows) -> None:
     rows = [tuple(map(_text, row)) for row in _rows(answer, first=SHOWN)]
     console.rows(answer.columns, rows)
     more = f", of which the first {SHOWN} are shown; --csv gives all" if len(answer) > SHOWN else ""
-    console.line(f"{len(answer):,} rows{more}")
+    console.line(f"{counted(len(answer), 'row')}{more}")
 
 
 def _csv(answer: LakeRows) -> str:

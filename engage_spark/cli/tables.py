@@ -70,7 +70,7 @@ def forget(
     key: Annotated[list[str], typer.Argument(help="the key to erase; of several columns one value each")],
     dry_run: DryRun = False,
 ) -> None:
-    """Erase a customer from everything that is stored, and show where it was looked for."""
+    """Erase one key, such as a customer, from all that is stored, and show where it was looked for."""
     with spark_job(ctx) as job:
         from engage_spark.pipelines.tables.forget import run_forget
 

@@ -10,6 +10,7 @@ from engage_spark.contract.model import Contract
 from engage_spark.contract.odcs import parse_contract, read_contract_text
 from engage_spark.contract.validation import find_contradictions
 from engage_spark.errors import ContractError
+from engage_spark.wording import counted
 
 PACKAGED = Path(__file__).parent / "engagement.odcs.yaml"
 SYSTEM = Path(__file__).parent / "system.odcs.yaml"
@@ -25,7 +26,7 @@ def load_contract(path: Path | str | None = None) -> Contract:
     problems += find_contradictions(contract, of_package=where == SYSTEM)
     if problems:
         raise ContractError(
-            f"the contract {where.name} has {len(problems)} violation{'s' if len(problems) > 1 else ''}",
+            f"the contract {where.name} has {counted(len(problems), 'violation')}",
             details=problems,
             hint="correct them in the YAML, and check it with `engage-spark contract lint`",
         )

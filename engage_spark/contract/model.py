@@ -49,8 +49,8 @@ class TableKind(StrEnum):
     ENTITY: full snapshots, one row per key and day. LOG: events with a timestamp, added as they come.
     DERIVED: computed from one input table by the formulas of its fields. GRAPH: measured on the graph between
     the entity's rows; each field says which measure it holds. SYSTEM: written by this package about its runs.
-    PLAIN: checked where it is (`engage_spark.check`) and never stored, so it needs no key, and its columns may
-    have any names.
+    PLAIN: checked where it is (`engage_spark.check`) and never stored, so it needs no key, and its columns
+    may have any names.
     """
 
     ENTITY = "entity"

@@ -74,9 +74,14 @@ def read_money(at: str, given: Any, problems: list[str]) -> ContactMoney | None:
     problems += [f"{at}: {problem}" for problem in wrong]
     if wrong:
         return None
-    amounts = {name: float(given[name]) for name in AMOUNTS}
-    texts = {name: given[name].strip() for name in TEXTS}
-    return ContactMoney(**amounts, **texts, values=tuple(map(float, further)))
+    return ContactMoney(
+        value=float(given["value"]),
+        cost=float(given["cost"]),
+        success=float(given["success"]),
+        currency=given["currency"].strip(),
+        source=given["source"].strip(),
+        values=tuple(map(float, further)),
+    )
 
 
 def _is_amount(value: Any) -> bool:

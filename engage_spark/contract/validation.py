@@ -267,9 +267,10 @@ def _values(f: Field) -> list[str]:
     if kind is None:
         problems.append(f"validValues are for strings and integers, not for {f.logical_type}")
     else:
+        quotes = "write it in quotes" if kind is str else "write it without quotes and point"
         fit = [isinstance(v, kind) and not isinstance(v, bool) for v in f.allowed]
         problems += [
-            f"valid value {v!r} is not of type {f.logical_type} (quote it in YAML if it is text)"
+            f"valid value {v!r} is not of type {f.logical_type} ({quotes} in YAML)"
             for v, fits in zip(f.allowed, fit, strict=True)
             if not fits
         ]

@@ -6,7 +6,7 @@ Rules that GX cannot express are kept in the suite's meta and notes, with the re
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -71,8 +71,16 @@ def suite_of(table: Table, *, version: str = "") -> Suite:
         id=identity("suite", table.name),
         expectations=tuple(expectations),
         meta={OWN: {"table": table.name, "contract_version": version, "not_expressible": unsaid}},
-        notes=[table.description, *(f"Not said in this suite: {u['rule']} ({u['why']})." for u in unsaid)],
+        notes=[table.description, *_unsaid_notes(unsaid)],
     )
+
+
+def _unsaid_notes(unsaid: Sequence[Mapping[str, str]]) -> list[str]:
+    """Say each reason once, with the rules that it keeps out."""
+    rules: dict[str, list[str]] = {}
+    for u in unsaid:
+        rules.setdefault(u["why"], []).append(u["rule"])
+    return [f"Not said in this suite, since {why}: {', '.join(names)}." for why, names in rules.items()]
 
 
 Line = tuple[str, ExpressedRule | UnexpressedRule, Severity, str]

@@ -13,6 +13,7 @@ from typing import Any
 
 from engage_spark.contract import Severity
 from engage_spark.errors import InputError
+from engage_spark.wording import counted
 
 PARAMETER = "$PARAMETER"
 SUITE_KEYS = frozenset({"name", "id", "expectations", "suite_parameters", "meta", "notes"})
@@ -137,8 +138,7 @@ def parse_suite(text: str, *, origin: str) -> Suite:
     ]
     if problems:
         raise InputError(
-            f"{origin} has {len(problems)} violation{'s' if len(problems) > 1 else ''} of the "
-            f"form of a suite",
+            f"{origin} has {counted(len(problems), 'violation')} of the form of a suite",
             details=problems,
             hint="correct the JSON, or save the suite again with Great Expectations 1.x",
         )

@@ -90,7 +90,7 @@ def list_inputs(
         raise InputError(
             f"the files of {table.name} in {path} cannot be used",
             details=problems,
-            hint="deliver them again, then rerun",
+            hint="correct what is named, then rerun",
         )
     kind = kinds.pop()
     ordered = sorted(by_day.items(), key=lambda item: item[0] or date.min)

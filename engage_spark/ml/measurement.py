@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from engage_spark.wording import number
+
 
 class BoundVerdict(StrEnum):
     """How a measure stands to its bound."""
@@ -46,8 +48,9 @@ def measurement_text(m: MonitoredMeasure) -> str:
     """Say what was measured of whom, its interval and its bound, in one line."""
     of = f" of {m.attribute}: {m.group}" if m.attribute else f" of {m.group}" if m.group else ""
     against = f" against {m.against}" if m.against else ""
-    value = "undefined" if m.value is None else f"{m.value:.3g}"
-    has_interval = m.low is not None and m.high is not None and m.low != m.high
-    reach = f" [{m.low:.3g}, {m.high:.3g}]" if has_interval else ""
+    value = "undefined" if m.value is None else number(m.value, 3)
+    reach = ""
+    if m.low is not None and m.high is not None and m.low != m.high:
+        reach = f" [{number(m.low, 3)}, {number(m.high, 3)}]"
     bound = "" if m.bound is None else f", bound {m.bound:g}"
     return f"{m.measure}{of}{against} {value}{reach} on {m.n:,} rows{bound}"

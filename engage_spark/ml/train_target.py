@@ -226,7 +226,7 @@ def _task(
 def _judged_model(task: _Task) -> tuple[CandidateComparison, _Measured]:
     """Select features, compare candidates, and return the best one that can be fitted and measured."""
     spec, models = task.specs.main, task.models
-    with log.stage(f"choosing {models.keep} of {len(spec.features)} features"):
+    with log.stage(f"choosing {min(models.keep, len(spec.features))} of {len(spec.features)} features"):
         selection = select_features(spec, task.grams, task.fit_rows, days=task.days, models=models)
     comparison = compare_candidates(
         spec,

@@ -19,6 +19,7 @@ from engage_spark.ml.feature_spec import FeatureSpec, Target, TargetSpecs, all_f
 from engage_spark.ml.training.candidates import baseline_for, candidates_for
 from engage_spark.ml.training.pipeline import candidate_features
 from engage_spark.settings.model import ModelSettings
+from engage_spark.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ def trainable_targets(
         raise errors[0]
     if errors:
         raise ConfigurationError(
-            f"{len(errors)} targets cannot be trained",
+            f"{counted(len(errors), 'target')} cannot be trained",
             details=[line for e in errors for line in (e.message, *(f"  {d}" for d in e.details))],
             hint="; ".join(dict.fromkeys(e.hint for e in errors if e.hint)),
         )

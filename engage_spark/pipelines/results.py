@@ -272,6 +272,7 @@ class TrainedModel:
     fitted_rows: int
     rows_to_fit: int
     calibration_error: float | None = None
+    r_squared: MetricEstimate | None = None
     threshold: float | None = None
     money_source: str = ""
     out_of_time: MetricEstimate | None = None
@@ -287,17 +288,21 @@ class TrainedModel:
     selection_cost: SelectionCost | None = None
     gain: MetricEstimate | None = None
     variants: tuple[VariantOnFolds, ...] = ()
-    """What other features would do, such as those of the other policy, or without protected fields."""
+    """What other features would do: all, those of the policy that was not set, none that is protected."""
     unaudited: tuple[str, ...] = ()
     """What could not be audited of protected groups, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult(StageResult):
-    """What was trained in this run; empty where the same work was done before."""
+    """What was trained in this run; empty where the same work was done before.
+
+    `viewer` is the command, or the address, that shows the runs in MLflow; empty on Databricks.
+    """
 
     run_id: str
     targets: tuple[TrainedModel, ...]
+    viewer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -543,8 +548,8 @@ class ColumnDrift:
 
 @dataclass(frozen=True, kw_only=True)
 class DriftResult(StageResult):
-    """Two days of a table, column by column. `columns` are those that changed; `changes` counts all by
-    kind.
+    """Two days of a table, column by column, over their valid rows. `columns` are those that changed;
+    `changes` counts all by kind.
     """
 
     table: str

@@ -19,6 +19,7 @@ from engage_spark.errors import ConfigurationError
 from engage_spark.masking import cut, is_secret_name, remember_environment, remember_settings
 from engage_spark.settings.model import Settings
 from engage_spark.strict_yaml import load_yaml
+from engage_spark.wording import counted
 
 PREFIX = "ENGAGE_SPARK__"
 LONGEST_SHOWN = 200
@@ -103,7 +104,7 @@ def _build(env: str, *, directory: Path, overrides: tuple[str, ...]) -> Settings
         problems += [_word(dict(error), layers) for error in e.errors(include_url=False)]
     if problems:
         raise ConfigurationError(
-            f"the settings have {len(problems)} {'problem' if len(problems) == 1 else 'problems'}",
+            f"the settings have {counted(len(problems), 'problem')}",
             hint="correct them where they are set; "
             f"`engage-spark --env {env} --print-config` shows the result",
             details=problems,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shlex
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -190,6 +191,20 @@ class MlflowLocation:
     def artefacts(self) -> str | None:
         """Where a new experiment's files go: beside the sqlite file; elsewhere the server decides."""
         return (self.folder / "artifacts").as_uri() if _scheme(self.uri) == "sqlite" else None
+
+    @property
+    def viewer(self) -> str:
+        """How to look at the runs: the command that serves MLflow's pages, or the server's own address; empty
+        where that is a workspace of Databricks.
+        """
+        scheme = _scheme(self.uri)
+        if scheme in ("databricks", "databricks-uc", "uc"):
+            return ""
+        if scheme in ("http", "https"):
+            return self.uri
+        command = ["mlflow", "server", "--backend-store-uri", self.uri]
+        command += ["--registry-store-uri", self.registry] if self.registry != self.uri else []
+        return shlex.join(command)
 
     @property
     def names_files(self) -> bool:

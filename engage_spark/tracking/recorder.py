@@ -27,6 +27,9 @@ FILES = "artefacts"
 MODEL = "model"
 TAG = "engage_"
 """Before the name of every tag of ours. Unity Catalog allows no dot in them."""
+NOTE = "mlflow.note.content"
+"""MLflow's own tag for the description of a run or an experiment, in Markdown."""
+LONGEST_NOTE = 5000
 FIRST_GATES = ("baseline", "coverage", "leakage", "calibration")
 """The gates of a version that does not name them: there were no others before versions did."""
 _UNNAMEABLE = re.compile(r"[^\w\-. /]")
@@ -96,6 +99,7 @@ class RunRecord:
         """MLflow's own id, once the run was sent."""
         self.started, self.ended, self.status = _now(), 0, "RUNNING"
         self.registration: dict[str, Any] | None = None
+        self.datasets: list[dict[str, Any]] = []
         self.children: list[RunRecord] = []
         self._values: dict[str, dict[str, str]] = {"params": {}, "tags": {}}
         self._metrics: dict[str, list[tuple[int, float]]] = {}
@@ -111,6 +115,21 @@ class RunRecord:
     def tags(self, values: Mapping[str, Any]) -> None:
         """Record tags to find the run by."""
         self._put("tags", values)
+
+    def description(self, markdown: str) -> None:
+        """Record what MLflow shows as the description of the run, and of the version that its model becomes;
+        what is longer than a tag is cut at a line.
+        """
+        lines = markdown[:LONGEST_NOTE].rpartition("\n")[0] if len(markdown) > LONGEST_NOTE else markdown
+        self._put("tags", {NOTE: lines})
+
+    def dataset(self, *, name: str, digest: str, path: str, version: int | None, **tags: str) -> None:
+        """Record a version of a Delta table that the run was made from; nothing is copied.
+
+        `tags` say what it was to the run, such as `context="training"`.
+        """
+        source = {"path": shown(path)} | ({} if version is None else {"delta_table_version": version})
+        self.datasets.append({"name": name, "digest": digest[:36], "source": source, "tags": tags})
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Record figures that came out, one per name."""
@@ -219,6 +238,7 @@ class RunRecord:
             "status": self.status,
             "metrics": self._metrics,
             "registration": self.registration,
+            "datasets": self.datasets,
             **self._values,
         }
 
@@ -265,6 +285,7 @@ def read_record(folder: Path) -> RunRecord:
     run.started, run.ended, run.status, run.registration = (
         content[k] for k in ("started", "ended", "status", "registration")
     )
+    run.datasets = content.get("datasets", [])
     run._metrics = {
         name: [(int(step), float(value)) for step, value in points]
         for name, points in content["metrics"].items()

@@ -15,7 +15,7 @@ from typing import Any
 from engage_spark.errors import ConfigurationError, GateError, NoChampionError
 from engage_spark.tracking.client import NOT_THERE, MlflowLocation, import_mlflow, mlflow_error_code
 from engage_spark.tracking.model_io import EXTRAS, read_extras
-from engage_spark.tracking.recorder import FIRST_GATES, MODEL, TAG, RunRecord
+from engage_spark.tracking.recorder import FIRST_GATES, MODEL, NOTE, TAG, RunRecord
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 LOOKS = f"{TAG}test_looks"
@@ -293,7 +293,10 @@ class Registry:
                     hint="give each contract's models a prefix of their own: tracking.prefix",
                 )
             source = f"{client.get_run(run.id).info.artifact_uri}/{MODEL}"
-            entry = client.create_model_version(name, source=source, run_id=run.id, tags=tags)
+            about = run.content()["tags"].get(NOTE)
+            entry = client.create_model_version(
+                name, source=source, run_id=run.id, tags=tags, description=about
+            )
             return self._version(target, entry, {})
 
     def promote(

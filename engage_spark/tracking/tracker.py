@@ -20,7 +20,7 @@ from engage_spark.errors import ConfigurationError, EngageError, TransientError
 from engage_spark.settings import TrackingSettings
 from engage_spark.tracking.client import MlflowLocation, default_environment, import_mlflow, mlflow_error_code
 from engage_spark.tracking.model_io import load_model
-from engage_spark.tracking.recorder import RunRecord, read_record
+from engage_spark.tracking.recorder import NOTE, RunRecord, read_record
 from engage_spark.tracking.registry import Champion, ModelVersion, Registry
 
 if TYPE_CHECKING:
@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 KEPT = "kept"
+KIND = "mlflow.experimentKind"
+EXPERIMENT_TAGS = {
+    KIND: "custom_model_development",  # else MLflow 3 opens the page of traces, which these have none of
+    NOTE: "Trainings of one target by engage-spark: a run for each, with its candidates below it. A run's "
+    "description is its model card in short; the artifact `card.md` is the whole of it, and `plots/` has the "
+    "pictures. `test/…` is measured on rows that no model has seen, `cv/…` on folds, `late_model/…` on the "
+    "newest snapshot, which was kept apart, and `baseline/…` of the simplest model worth beating.",
+}
+DATA_TAG = {"context": "mlflow.data.context"}
+"""MLflow's own names of tags of a run's inputs."""
 LONGEST = {"params": 6000, "tags": 5000}
 """Characters of a value; what is longer is cut, and whole in params.json or tags.json."""
 
@@ -186,6 +196,7 @@ class Tracker:
         try:
             with self.place.calling(what):
                 self._values(client, identity, run.content(), run.files)
+                self._inputs(client, identity, run.datasets)
                 if any(run.files.iterdir()):
                     client.log_artifacts(identity, str(run.files))
             for child in run.children:
@@ -213,7 +224,10 @@ class Tracker:
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             try:
-                return str(client.create_experiment(name, artifact_location=self.place.artefacts))
+                created = client.create_experiment(
+                    name, artifact_location=self.place.artefacts, tags=EXPERIMENT_TAGS
+                )
+                return str(created)
             except import_mlflow("mlflow.exceptions").MlflowException as e:
                 if mlflow_error_code(e) != "RESOURCE_ALREADY_EXISTS":  # another process was quicker
                     raise
@@ -223,7 +237,22 @@ class Tracker:
                 f"experiment {name!r} is deleted in MLflow",
                 hint="restore it there, or set tracking.experiment",
             )
+        if KIND not in experiment.tags:  # one that an older version made
+            for key, value in EXPERIMENT_TAGS.items():
+                client.set_experiment_tag(experiment.experiment_id, key, value)
         return str(experiment.experiment_id)
+
+    def _inputs(self, client: Any, identity: str, datasets: Sequence[Mapping[str, Any]]) -> None:
+        """Log the tables that a run was made from as its inputs."""
+        if not datasets:
+            return
+        entities = import_mlflow("mlflow.entities")
+        inputs = []
+        for d in datasets:
+            entry = entities.Dataset(d["name"], d["digest"], "delta_table", json.dumps(d["source"]))
+            tags = [entities.InputTag(DATA_TAG.get(key, key), value) for key, value in d["tags"].items()]
+            inputs.append(entities.DatasetInput(entry, tags))
+        client.log_inputs(identity, datasets=inputs)
 
     def _values(self, client: Any, identity: str, content: Mapping[str, Any], files: Path) -> None:
         entities = import_mlflow("mlflow.entities")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engage_spark.cli.render.summary import Renderers, Rows, Summary, summary, table
 from engage_spark.pipelines.results import AnalyzedDay, AnalyzeResult, MetricChange
+from engage_spark.wording import counted, number
 
 VERDICTS = ("holds", "weaker", "absent", "contradicted", "cannot_be_told")
 _MOST_DAYS = 3
@@ -20,14 +21,15 @@ def render_analyze(result: AnalyzeResult) -> Summary:
         if newest.verdicts:
             lines.append(("claims", _verdicts(newest)))
         if newest.previous:
-            compared = f"since {newest.previous}, of {newest.metrics} metrics those that stand out most"
+            of = counted(newest.metrics, "metric")
+            compared = f"since {newest.previous}, of {of} those that stand out most"
             lines.append(("changes", compared if newest.changes else f"none since {newest.previous}"))
     return summary(result, lines=tuple(lines), table=_changes(result))
 
 
 def _counted(day: AnalyzedDay) -> str:
-    merged = "".join(f", {grain} of {n} days" for grain, n in day.merged.items() if grain != "day")
-    return f"{day.customers:,} customers, {day.segments:,} segments{merged}"
+    merged = "".join(f", {grain} of {counted(n, 'day')}" for grain, n in day.merged.items() if grain != "day")
+    return f"{counted(day.customers, 'row')}, {counted(day.segments, 'segment')}{merged}"
 
 
 def _verdicts(day: AnalyzedDay) -> str:
@@ -43,12 +45,13 @@ def _changes(result: AnalyzeResult) -> Rows | None:
 
 
 def _step(c: MetricChange) -> str:
-    return f"{c.before:.3g} → {c.after:.3g}" + (f" {c.unit}" if c.unit else "")
+    return f"{number(c.before, 3)} → {number(c.after, 3)}" + (f" {c.unit}" if c.unit else "")
 
 
 def _change(c: MetricChange) -> str:
-    ends = "" if c.lower is None or c.upper is None else f" [{c.lower:.2g}, {c.upper:.2g}]"
-    return f"{c.change:+.2g}{ends}"
+    ends = "" if c.lower is None or c.upper is None else f" [{number(c.lower, 2)}, {number(c.upper, 2)}]"
+    sign = "+" if c.change > 0 else ""
+    return f"{sign}{number(c.change, 2)}{ends}"
 
 
 RENDERERS: Renderers = {AnalyzeResult: render_analyze}

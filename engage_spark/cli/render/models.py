@@ -18,7 +18,9 @@ from engage_spark.pipelines.results import (
     TargetModels,
     TrainedModel,
     TrainResult,
+    VariantOnFolds,
 )
+from engage_spark.wording import counted, number
 
 WIDTH = 54
 """Columns that are left beside the name of a target on a terminal of 80."""
@@ -37,8 +39,12 @@ def render_train(result: TrainResult) -> Summary:
         for t in result.targets
         for i, m in enumerate(t.models)
     )
+    places = dict(result.locations) | ({"cards and plots": result.viewer} if result.viewer else {})
     return summary(
-        result, lines=tuple(lines), table=table(("target", "model", "features", "on the test split"), rows)
+        result,
+        lines=tuple(lines),
+        table=table(("target", "model", "features", "on the test split"), rows),
+        locations=places,
     )
 
 
@@ -46,7 +52,12 @@ def _test_text(trained: TrainedModel, estimate: MetricEstimate | None) -> str:
     if estimate is None:
         metric = next((m.headline.metric for m in trained.models if m.headline), "")
         return f"{metric} –"
-    return f"{estimate.metric} {estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"
+    return f"{estimate.metric} {_estimate_text(estimate)}"
+
+
+def _estimate_text(e: MetricEstimate) -> str:
+    """Return a value with its interval as the card has them: 3,750 [3,421, 4,112]."""
+    return f"{number(e.value)} [{number(e.low)}, {number(e.high)}]"
 
 
 def _trained_texts(t: TrainedModel) -> Iterator[str]:
@@ -58,18 +69,19 @@ def _trained_texts(t: TrainedModel) -> Iterator[str]:
     if t.fitted_rows < t.rows_to_fit:
         share = t.fitted_rows / t.rows_to_fit
         yield f"fitted on {t.fitted_rows:,} of {t.rows_to_fit:,} rows ({share:.1%}; models.fit_rows)"
+    if t.r_squared is not None:
+        yield f"R² {_estimate_text(t.r_squared)}"
     yield f"{t.coverage:.0%} intervals or sets hold {t.covered:.1%} of the test labels"
     if t.calibration_error is not None:
         yield f"calibration error {t.calibration_error:.3f}"
         yield _decision_text(t)
     if (newest := t.out_of_time) is not None:
         days = ", ".join(map(str, t.out_of_time_days))
-        yield f"out of time, on {days}: {newest.value:.3g} [{newest.low:.3g}, {newest.high:.3g}]"
+        yield f"out of time, on {days}: {newest.metric} {_estimate_text(newest)}"
         if set(t.serving_days) & set(t.out_of_time_days):
             yield f"serves: the same, fitted again on {', '.join(map(str, t.serving_days))}"
     for v in t.variants:
-        own = f"{v.reference:.3g} of this one with {t.models[0].features}"
-        yield f"{v.role}, on {v.folds} folds: {v.metric} {v.value:.3g} with {v.features} features, {own}"
+        yield _variant_text(t, v)
     if t.stand_in:
         yield f"a constant stands in for the baseline, which failed: {t.stand_in}"
     elif not t.beats_baseline:
@@ -77,6 +89,12 @@ def _trained_texts(t: TrainedModel) -> Iterator[str]:
     if t.selection_cost is not None:
         yield _selection_text(t.selection_cost)
     yield from t.unaudited
+
+
+def _variant_text(t: TrainedModel, v: VariantOnFolds) -> str:
+    of = f"{v.metric} {number(v.value)} with {counted(v.features, 'feature')}"
+    own = f"{number(v.reference)} of this one with {t.models[0].features}"
+    return f"{v.role}, on {counted(v.folds, 'fold')}: {of}, {own}"
 
 
 def _decision_text(t: TrainedModel) -> str:
@@ -163,7 +181,7 @@ def headline_text(estimate: MetricEstimate | None) -> str:
     """Return the metric that versions are compared by, with its interval."""
     if estimate is None:
         return "-"
-    return f"{estimate.metric} {estimate.value:.4g} [{estimate.low:.4g}, {estimate.high:.4g}]"
+    return f"{estimate.metric} {_estimate_text(estimate)}"
 
 
 def _gates_text(m: ModelSummary) -> str:
@@ -189,7 +207,7 @@ def render_model(result: ModelResult) -> list[Summary]:
     )
     metrics = tuple((name, f"{value:.6g}") for name, value in sorted(result.metrics.items()))
     parts = (
-        (f"{len(result.features)} features", ("feature", "type"), result.features),
+        (counted(len(result.features), "feature"), ("feature", "type"), result.features),
         ("parameters", ("parameter", "value"), tuple(sorted(result.parameters.items()))),
         ("metrics", ("metric", "value"), metrics),
     )

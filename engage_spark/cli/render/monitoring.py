@@ -5,6 +5,7 @@ from __future__ import annotations
 from engage_spark.cli.render.summary import Renderers, Rows, Summary, summary, table
 from engage_spark.ml.measurement import BoundVerdict, MonitoredMeasure, measurement_text
 from engage_spark.pipelines.results import MonitoredDay, MonitorResult
+from engage_spark.wording import counted, number
 
 
 def render_monitor(result: MonitorResult) -> Summary:
@@ -19,7 +20,7 @@ def _standing(day: MonitoredDay) -> str:
         for verdict in (BoundVerdict.PAST, BoundVerdict.UNDECIDED, BoundVerdict.WITHIN)
         if (n := sum(m.verdict is verdict for m in day.measurements))
     ]
-    return ", ".join(counts) or f"{len(day.measurements)} measures, none of them bounded"
+    return ", ".join(counts) or f"{counted(len(day.measurements), 'measure')}, none bounded"
 
 
 def _bounded(result: MonitorResult) -> Rows | None:
@@ -45,7 +46,9 @@ def _past(result: MonitorResult) -> Rows | None:
 def _value(m: MonitoredMeasure) -> str:
     if m.value is None:
         return "undefined"
-    return f"{m.value:.3g}" + ("" if m.low is None or m.high is None else f" [{m.low:.3g}, {m.high:.3g}]")
+    if m.low is None or m.high is None:
+        return number(m.value, 3)
+    return f"{number(m.value, 3)} [{number(m.low, 3)}, {number(m.high, 3)}]"
 
 
 RENDERERS: Renderers = {MonitorResult: render_monitor}

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from engage_spark.pipelines.results import Note
+from engage_spark.wording import counted
 
 WORDING: dict[str, str] = {
     # synth
@@ -25,33 +26,33 @@ WORDING: dict[str, str] = {
         "again"
     ),
     "LogWithoutKeys": "{table}: not checked, since no snapshot was, whose keys its events could name",
-    "EventsRepeated": "{table}: {n_events:,} events left out, since the log holds them already",
+    "EventsRepeated": "{table}: {n_events:event} left out, since the log holds the same already",
     "EventsChanged": (
-        "{table}: {n_events:,} events came again under their key with other content; the {holds} holds "
+        "{table}: {n_events:event} came again under a known key with other content; the {holds} holds "
         "(ingest.changed_events): {examples}"
     ),
-    "DaysShrunk": "{table}: {n_days:,} days have fewer events than before: {days}",
+    "DaysShrunk": "{table}: fewer events than before on {n_days:day}: {days}",
     "LogUpToDate": "{table}: published before from the same files, left as it is",
     "RunReplaced": (
         "{table} of {snapshot_date}: replaces run {run_id:.8}, whose files, contract, settings or code "
         "were others"
     ),
     "DeliveryNotWhole": "{delivery} is left out, since it is not whole yet: {reason}",
-    "ColumnsLeftOut": "{table}: left out {n_columns} undeclared columns: {examples}",
+    "ColumnsLeftOut": "{table}: left out {n_columns:undeclared column}: {examples}",
     "ColumnsNotDeclared": (
-        "{table}: the contract does not declare {n_columns} columns any more, which the table has; new rows "
+        "{table}: the contract does not declare {n_columns:column} any more, which the table has; new rows "
         "hold null there: {examples}"
     ),
-    "KeysLeftOut": "{table}: left out {n_rows:,} rows of erased keys",
-    "MadeWithoutErased": "made without {n_keys:,} keys that were erased",
+    "KeysLeftOut": "{table}: left out {n_rows:row} of erased keys",
+    "MadeWithoutErased": "made without {n_keys:erased key}",
     # features, graph, score
     "FormulaFailed": (
-        "{table} of {snapshot_date}: {field} is null on {n_rows:,} rows, where its formula cannot be computed"
+        "{table} of {snapshot_date}: {field} is null on {n_rows:row}, where its formula cannot be computed"
     ),
     "FeaturesUpToDate": "every published snapshot has its features already; --force derives them again",
     "GraphUpToDate": "every published snapshot has its graph measured already; --force measures it again",
     "PredictionsAsMade": (
-        "{n_days:,} older days keep the predictions that were made for them; --snapshot-date DAY or --force "
+        "the predictions of {n_days:older day} are left as they were made; --snapshot-date DAY or --force "
         "makes them anew by these champions"
     ),
     "PredictionsUpToDate": (
@@ -75,13 +76,13 @@ WORDING: dict[str, str] = {
     ),
     "OneSnapshot": "{snapshot_date}: one snapshot; there is nothing before it to compare with",
     "SegmentsMerged": (
-        "{snapshot_date}: {dimension} has more than {n_segments} values; {n_customers:,} customers with the "
-        "rarer ones are in (other)"
+        "{snapshot_date}: {dimension} has more than {n_segments} values; rarer ones, of "
+        "{n_customers:row} together, are in (other)"
     ),
     "AnalyticsUpToDate": "every published snapshot is analyzed already; --force does it again",
     "ConnectionsLeftOut": (
-        "{snapshot_date}: {n_connections:,} connections left out, an end of which is not a valid customer "
-        "of the day"
+        "{snapshot_date}: {n_connections:connection} left out, an end of which is not among the valid "
+        "rows of the day"
     ),
     "NoPictureFields": "no picture: the contract declares no field that measures {measures}",
     "NoPictureFolder": ("no picture: the lake is not a path of this machine; set graph.pictures to a folder"),
@@ -103,14 +104,14 @@ WORDING: dict[str, str] = {
     # train
     "TargetNotMatured": "{target} is not trained: no snapshot has matured",
     "LabelsNotDelivered": (
-        "{target}: {days} snapshots landed before their labels were known, the newest of {newest}; deliver "
-        "them again with the labels to train on them"
+        "{target}: {days:snapshot} landed before the labels were known, the newest of {newest}; deliver "
+        "such days again with the labels to train on them"
     ),
     "TrainedBefore": (
         "{targets}: trained before on the same data, contract, settings and code (run {run_id:.8}); --force "
         "trains again"
     ),
-    "SplitsRepaired": "{n_keys:,} keys were twice in the table splits; each was left once",
+    "SplitsRepaired": "the table splits had {n_keys:key} twice; each was left once",
     "SplitsNotMatured": (
         "the splits are drawn by what {target} says now: none of its snapshots has matured yet"
     ),
@@ -123,6 +124,10 @@ WORDING: dict[str, str] = {
     ),
     "RawFilesNotLookedAt": "the raw files were not looked at: they belong to whoever delivers them",
     # quality
+    "QuarantinedNotCompared": (
+        "only valid rows are compared: {n_rows:row} of {day} (and {n_rows_against:,} of {against}) are "
+        "quarantined, and what they hold is not in these figures; `engage-spark quality show` says what broke"
+    ),
     "DaysNotPublished": "left out, since not published: {days}",
     "SketchesOfAnotherVersion": (
         "no medians and numbers of distinct values, since another version of this package summarised a day: "
@@ -131,8 +136,8 @@ WORDING: dict[str, str] = {
     "ColumnLeftOut": "{column}: left out, since {reason}",
     "ConfidentialColumns": "confidential by name or form: {columns}",
     "KindPlain": "kind plain: it can be checked, not ingested; the draft's first lines say what is missing",
-    "SharedKey": "{n_rows:,} rows share their {key}; they will be quarantined",
-    "NoKey": "{n_rows:,} rows have no {key}; they will be quarantined",
+    "SharedKey": "{key} is not unique: {n_rows:row} have one that others have; these will be quarantined",
+    "NoKey": "no {key} in {n_rows:row}, which will be quarantined",
 }
 
 
@@ -141,7 +146,16 @@ def note_text(note: Note) -> str:
     return WORDING[note.code].format(**{name: _shown(value) for name, value in note.facts.items()})
 
 
+class _Count(int):
+    """A number that is formatted with a noun as its format: `{n_rows:row}` gives "1 row", "2 rows"."""
+
+    def __format__(self, spec: str) -> str:
+        return counted(int(self), spec) if spec.replace(" ", "").isalpha() else int(self).__format__(spec)
+
+
 def _shown(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _Count(value)
     if isinstance(value, tuple | list):
         return ", ".join(map(str, value))
     return str(value) if isinstance(value, date) else value

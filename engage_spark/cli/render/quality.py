@@ -39,7 +39,7 @@ def render_suite_check(result: SuiteCheckResult) -> Summary:
             ("data", result.data),
             ("suite", result.suite),
             ("engine", result.engine),
-            ("expectations", f"{result.expectations}, of which {len(result.failed)} do not hold"),
+            ("expectations", f"{result.expectations}, not held: {len(result.failed)}"),
         ),
         failed=table(("about", "expected to", "found"), failed),
     )

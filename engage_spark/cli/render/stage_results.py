@@ -15,6 +15,7 @@ from engage_spark.pipelines.results import (
     RunsResult,
     SynthResult,
 )
+from engage_spark.wording import counted
 
 WORST_RULES = 6
 """Rules that a note on broken rules names."""
@@ -81,7 +82,7 @@ def _broken_rules_of(snapshot: IngestedSnapshot) -> str:
     )
     more = f", and {len(broken) - WORST_RULES} more" if len(broken) > WORST_RULES else ""
     about = f"{snapshot.table} of {snapshot.snapshot_date}"
-    return f"{about}: {len(broken)} rules broken beyond tolerance: {worst}{more}"
+    return f"{about}: {counted(len(broken), 'rule')} broken beyond tolerance: {worst}{more}"
 
 
 def render_features(result: FeaturesResult) -> Summary:
@@ -98,7 +99,7 @@ def render_features(result: FeaturesResult) -> Summary:
 
 
 def render_graph(result: GraphResult) -> Summary:
-    """Show size, method and cost by snapshot, and the most central customers of the last one."""
+    """Show size, method and cost by snapshot, and the most central vertices of the last one."""
     rows = (
         (
             str(s.snapshot_date),
@@ -111,7 +112,7 @@ def render_graph(result: GraphResult) -> Summary:
         )
         for s in result.snapshots
     )
-    headers = ("snapshot", "customers", "connections", "method", "sources", "paths", "seconds")
+    headers = ("snapshot", "vertices", "connections", "method", "sources", "paths", "seconds")
     pictures = {f"picture {s.snapshot_date}": s.picture for s in result.snapshots if s.picture}
     return summary(
         result,

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Literal
 
 from engage_spark.ml.evaluation.bootstrap import Gain, Interval
+from engage_spark.wording import number
 
 WORST_ECE = 0.03
 """The calibration error up to which a probability may be read as one."""
@@ -116,7 +117,7 @@ def beats_baseline(
     `stand_in`: why a constant is the baseline, and not the one that the contract names. A gain over it does
     not tell whether the model is better than that one.
     """
-    against = f"{baseline.value:.4g}" + (" of a constant" if stand_in else "")
+    against = number(baseline.value) + (" of a constant" if stand_in else "")
     shown = GateAnswer.UNKNOWN if stand_in else GateAnswer.SHOWN
     return ModelGate(
         name="baseline",
@@ -125,7 +126,8 @@ def beats_baseline(
             f"{gain.metric} with {gain.confidence:.0%} confidence"
         ),
         measured=(
-            f"{model.value:.4g} against {against}, gain {gain.gain:.4g} [{gain.low:.4g}, {gain.high:.4g}]"
+            f"{number(model.value)} against {against}, gain {number(gain.gain)} "
+            f"[{number(gain.low)}, {number(gain.high)}]"
             + (f"; the declared baseline failed: {stand_in}" if stand_in else "")
         ),
         answer=shown if gain.low > 0 else GateAnswer.FAILED if gain.gain <= 0 else GateAnswer.UNKNOWN,
@@ -303,4 +305,5 @@ def _unknown_of_both(gates: Sequence[ModelGate], rival: Rival) -> str:
 def _gain_text(rival: Rival) -> str:
     g = rival.gain
     assert g is not None
-    return f"gain in {g.metric} over {rival.name} {g.gain:.4g} [{g.low:.4g}, {g.high:.4g}]"
+    gain = f"{number(g.gain)} [{number(g.low)}, {number(g.high)}]"
+    return f"gain in {g.metric} over {rival.name} {gain}"

@@ -13,6 +13,7 @@ from engage_spark.ml.leakage import target_histogram
 from engage_spark.ml.leakage.target_histogram import Histogram
 from engage_spark.ml.selection.fold_gram import FoldGrams, Gram
 from engage_spark.ml.selection.rfe import eliminate, r2
+from engage_spark.wording import counted
 
 if TYPE_CHECKING:
     from engage_spark.ml.selection.profile import FeatureProfile
@@ -94,7 +95,7 @@ class LeakFinding:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditOutcome:
-    """Whether training stops, and a line for every finding: stops or warning, and why."""
+    """Whether training stops, and a line for every finding that stops it or, where none does, warns."""
 
     stops: bool
     lines: tuple[str, ...]
@@ -107,18 +108,14 @@ def audit_outcome(findings: Sequence[LeakFinding], policy: LeakPolicy) -> AuditO
     """
     relevant = [f for f in findings if f.policy in (None, policy)]
     stopping = [f for f in relevant if f.stops and policy is LeakPolicy.STRICT]
-    lines = [
-        f"{'stops' if f in stopping else 'warning'}: {f}"
-        for f in (*stopping, *(f for f in relevant if f not in stopping))
-    ]
-    return AuditOutcome(stops=bool(stopping), lines=tuple(lines))
+    return AuditOutcome(stops=bool(stopping), lines=tuple(map(str, stopping or relevant)))
 
 
 def leak_error(findings: Sequence[LeakFinding]) -> GateError:
     """Build the error that ends a strict training: one, with every finding that stops it."""
     stopping = [f for f in findings if f.stops and f.policy in (None, LeakPolicy.STRICT)]
     return GateError(
-        f"the leakage audit found {len(stopping)} reasons not to train",
+        f"the leakage audit found {counted(len(stopping), 'reason')} not to train",
         details=[str(f) for f in stopping],
         hint="fix each as its hint says, or set models.policy=permissive to train anyway, with warnings",
     )

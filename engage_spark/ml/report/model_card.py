@@ -20,7 +20,9 @@ from engage_spark.ml.evaluation.profit_curve import Profit
 from engage_spark.ml.fairness.group_metrics import Fairness, FairnessAnswer, GroupFigure
 from engage_spark.ml.fairness.proxy import Proxy
 from engage_spark.ml.feature_spec import LeakPolicy, Target, Task
-from engage_spark.ml.report.markdown import bullets, number, table
+from engage_spark.ml.report.card_parts import Alternative, AuditEntry, Scored, SelectedFeature
+from engage_spark.ml.report.markdown import bullets, table
+from engage_spark.wording import counted, number
 
 NOT_DONE = "Not done in this run."
 NO_MONEY = (
@@ -29,54 +31,6 @@ NO_MONEY = (
 )
 LEAST_GROUPS = 12
 """Rows of the table of the smallest and largest; all of them are in the run's fairness table."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """A metric of METRICS on the evaluated rows: the model's and the baseline's."""
-
-    metric: str
-    model: Interval
-    baseline: Interval | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class SelectedFeature:
-    """A feature of the model.
-
-    `importance` is as `Card.importance_is` says, `folds` in how many of the training folds it was selected.
-    """
-
-    name: str
-    importance: float | None = None
-    folds: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class AuditEntry:
-    """What the leakage audit says of a column or of the rows.
-
-    `stops`: training under the strict policy ends with it.
-    """
-
-    about: str
-    text: str
-    stops: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Alternative:
-    """The same target trained otherwise, such as without the protected fields, on so many `folds`.
-
-    `value` and `reference` are means of a metric over these: its own, and that of the model of the card.
-    """
-
-    name: str
-    features: int
-    metric: str
-    value: float
-    reference: float
-    folds: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +82,7 @@ class Card:
 
     def markdown(self) -> str:
         """Return the card, ending with a line break."""
-        sections = (
+        return _sections(
             (f"# {self.name}, version {self.version}", [self.description]),
             ("## Model details", self._details()),
             ("## Intended use", self._use()),
@@ -142,7 +96,18 @@ class Card:
             ("## What other choices would give", self._versions()),
             ("## Limits", self._limits()),
         )
-        return "\n\n".join("\n\n".join([head, *(b for b in body if b)]) for head, body in sections) + "\n"
+
+    def brief(self) -> str:
+        """Return what a reader asks first: the figures on rows that no model has seen, how sure it is, what
+        acting by it brings, and the features.
+        """
+        return _sections(
+            (f"# {self.name}", [self.description]),
+            ("## How good it is", self._quality()),
+            ("## How sure it is", self._certainty()),
+            *self._money(),
+            ("## Features", self._features()),
+        )
 
     @property
     def _unit(self) -> str:
@@ -219,7 +184,7 @@ class Card:
             if self.eliminated
             else ""
         )
-        n_used = f"{len(self.kept)} features are used." if self.kept else ""
+        n_used = f"{counted(len(self.kept), 'feature')} used." if self.kept else ""
         return [
             n_used,
             table(heads, rows),
@@ -461,6 +426,10 @@ class Card:
             )
         ]
         return [bullets([*general, *self.limits])]
+
+
+def _sections(*sections: tuple[str, list[str]]) -> str:
+    return "\n\n".join("\n\n".join([head, *(b for b in body if b)]) for head, body in sections) + "\n"
 
 
 def selection_text(loss: float, *, metric: str, n_features: int, n_all_features: int, ranker: str) -> str:

@@ -30,6 +30,7 @@ from engage_spark.pipelines.stages import (
 )
 from engage_spark.publication import Run
 from engage_spark.settings import Settings
+from engage_spark.wording import counted
 
 _SETTINGS = ("bootstrap", "judged_rows", "seed", "smallest_group")
 
@@ -178,7 +179,7 @@ def _monitor(runner: StageRunner, work: StageRun, scored: ScoredDay, notes: list
 
 def _past_error(past: Sequence[tuple[MonitoredDay, MonitoredMeasure]], result: MonitorResult) -> GateError:
     return GateError(
-        f"{len(past)} measures of models in use are past the contract's bounds",
+        f"past the contract's bounds: {counted(len(past), 'measure')} of models in use",
         details=[f"{d.target} of {d.snapshot_date}: {measurement_text(m)}" for d, m in past],
         hint=f"look at {MODEL_MONITORING}; train on newer days, or choose another model with "
         "`engage-spark models promote`",

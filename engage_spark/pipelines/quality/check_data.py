@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union, cast
 
 from pyspark.sql import functions as F
 
@@ -129,7 +129,8 @@ def _session_of(given: list[DataFrame | pa.Table | _Path]) -> SparkSession:
     """Return the session of the first Spark frame, else that of the process, else a new one."""
     for data in given:
         if _is_spark(data):
-            return data.sparkSession
+            frame: Any = data
+            return cast("SparkSession", frame.sparkSession)
     return active_session() or get_session(load_settings())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import date
 
 from pyspark.sql import SparkSession
@@ -10,9 +11,10 @@ from pyspark.sql import SparkSession
 from engage_spark.contract import Contract, Table
 from engage_spark.errors import ConfigurationError, NotPublishedError
 from engage_spark.pipelines.context import RunContext
-from engage_spark.pipelines.quality.history import input_table, published_days, read_states
-from engage_spark.pipelines.results import ColumnDrift, DriftResult
-from engage_spark.publication import RUNS
+from engage_spark.pipelines.quality.history import input_table, read_states
+from engage_spark.pipelines.results import ColumnDrift, DriftResult, Note
+from engage_spark.pipelines.stages import ingest_stage
+from engage_spark.publication import RUNS, Run
 from engage_spark.quality.drift import MUCH, SOME, Change, Drift, compare_days
 from engage_spark.settings import Settings
 
@@ -29,7 +31,8 @@ def run_drift(
     """Compare a day (default: the newest published) with `against`.
 
     `against` is a day, or `previous`, the published day before it; left out, the setting quality.reference,
-    or else previous. Values of personal columns are left out.
+    or else previous. Valid rows are compared; a note says how many are not. Values of personal columns are
+    left out.
     Cost: one scan of a small table.
     Errors: NotPublishedError when the table has no such published day, ConfigurationError when one of the
     days has no states.
@@ -37,7 +40,8 @@ def run_drift(
     started = time.monotonic()
     context = RunContext(spark, settings, contract)
     source = input_table(contract, table)
-    days = published_days(context, source)
+    runs = context.log.publication(context.spark).published_days(ingest_stage(source))
+    days = list(runs)
     day = snapshot_date or (days[-1] if days else None)
     if day is None:
         raise NotPublishedError.of(source.name)
@@ -54,6 +58,7 @@ def run_drift(
     return DriftResult(
         stage="quality drift",
         seconds=time.monotonic() - started,
+        notes=_quarantined(runs, day, reference),
         locations={RUNS: context.lake.location(RUNS)},
         table=source.name,
         day=day,
@@ -63,6 +68,15 @@ def run_drift(
         much_psi=MUCH,
         columns=tuple(_column_drift(d, source) for d in drifts if d.change is not Change.NONE),
     )
+
+
+def _quarantined(runs: Mapping[date, Run], day: date, against: date) -> tuple[Note, ...]:
+    """Say that rows were quarantined, whose values no state counts: a new value may be among them alone."""
+    n_rows, n_rows_against = (runs[d].rows_quarantined if d in runs else 0 for d in (day, against))
+    if not n_rows and not n_rows_against:
+        return ()
+    about = {"n_rows": n_rows, "day": day, "n_rows_against": n_rows_against, "against": against}
+    return (Note("QuarantinedNotCompared", about),)
 
 
 def _reference_day(against: date | str, day: date, days: list[date], table: Table) -> date:

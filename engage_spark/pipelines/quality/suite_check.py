@@ -18,6 +18,7 @@ from engage_spark.gx.suite_io import Suite, parse_suite
 from engage_spark.gx.validation_results import ValidationEntry, plain, validation_result
 from engage_spark.lake import Format, read_any_format, translate_spark_errors
 from engage_spark.pipelines.results import FailedExpectation, Note, SuiteCheckResult
+from engage_spark.wording import counted
 
 Engine = Literal["native", "gx"]
 """Who evaluates a suite: this package, or Great Expectations itself."""
@@ -48,7 +49,7 @@ def run_check(
     rows, unreadable = read_any_format(spark, path, format=data_format, delimiter=delimiter)
     hidden = _masked_columns(masked, rows.columns)
     with (
-        log.stage(f"checking {path} by {len(expected.expectations)} expectations", engine=engine),
+        log.stage(f"checking {path} by {counted(len(expected.expectations), 'expectation')}", engine=engine),
         translate_spark_errors(f"{path} cannot be checked"),
     ):
         if engine == "gx":
@@ -83,7 +84,7 @@ def suite_gate_error(result: SuiteCheckResult, *, with_result: bool) -> GateErro
     """Return the error that a failed suite ends with; `with_result` attaches the result, to be shown."""
     return GateError(
         f"the suite {result.suite} failed: "
-        f"{len(result.failed)} of {result.expectations} expectations do not hold",
+        f"{len(result.failed)} of {counted(result.expectations, 'expectation')} not held",
         hint="look at the failed expectations above, and correct the data or the suite",
         result=result if with_result else None,
     )

@@ -31,10 +31,24 @@ def artefacts(
     """
     card = card_of(context, work, trained, decision, looks=looks).markdown()
     return {
-        "card.md": card.replace("<", "&lt;"),  # a page that shows Markdown would take it for HTML
+        "card.md": _escaped(card),
         **_figures(trained, decision),
         **_pictures(context.contract, trained),
     }
+
+
+def description(
+    context: RunContext, work: StageRun, trained: TrainedTarget, decision: Decision, *, looks: int | None
+) -> str:
+    """Return the model card in short, for MLflow's pages: what it is, how good, how sure, and what acting
+    by it brings. What may change later, such as the decision, is in the artifact alone.
+    """
+    card = card_of(context, work, trained, decision, looks=looks)
+    return _escaped(f"{card.brief()}\nThe artifact `card.md` of the run is the whole card.\n")
+
+
+def _escaped(markdown: str) -> str:
+    return markdown.replace("<", "&lt;")  # a page that shows Markdown would take it for HTML
 
 
 def _figures(t: TrainedTarget, decision: Decision) -> dict[str, Any]:

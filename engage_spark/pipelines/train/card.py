@@ -10,18 +10,13 @@ from engage_spark.ml.evaluation.promotion import Decision, GateAnswer
 from engage_spark.ml.fairness.group_metrics import ALL as EVERYBODY
 from engage_spark.ml.fairness.group_metrics import GroupFigure
 from engage_spark.ml.feature_spec import LeakPolicy, Task
-from engage_spark.ml.report.model_card import (
-    Alternative,
-    AuditEntry,
-    Card,
-    Scored,
-    SelectedFeature,
-    selection_text,
-)
+from engage_spark.ml.report.card_parts import Alternative, AuditEntry, Scored, SelectedFeature
+from engage_spark.ml.report.model_card import Card, selection_text
 from engage_spark.ml.trained_target import TrainedTarget
 from engage_spark.ml.training.calibration import MEAN, CalibrationMap
 from engage_spark.ml.training.final_models import BASELINE, OTHER, UNPROTECTED, WINNER, FinalModel
 from engage_spark.pipelines.context import RunContext, StageRun
+from engage_spark.wording import counted, number
 
 
 def card_of(
@@ -60,7 +55,7 @@ def card_of(
         excluded=plan.excluded,
         selection=tuple(_selection(t)),
         candidates=tuple(_candidates(t)),
-        judged=f"On {len(t.finals.labels):,} rows of the test split, which no model has seen.",
+        judged=f"On {counted(len(t.finals.labels), 'row')} of the test split, which no model has seen.",
         scored=_scored(t, t.final),
         gains=tuple(
             (name, g)
@@ -113,10 +108,10 @@ def _selection(t: TrainedTarget) -> Iterator[str]:
     if t.all_features is not None:
         metric = HEADLINE[t.target.task].name
         if (means := t.all_features.beside(t.comparison.winner, metric)) is not None:
-            folds = f"{means.folds} fold{'s' if means.folds > 1 else ''}"
+            folds = counted(means.folds, "fold")
             yield (
                 f"On {folds}, all {len(t.specs.main.features)} features give {metric} "
-                f"{means.value:.4g}, the selected ones {means.reference:.4g}."
+                f"{number(means.value)}, the selected ones {number(means.reference)}."
             )
     if t.selection_loss:
         yield selection_text(**vars(t.selection_loss))
@@ -186,12 +181,13 @@ def _limits(t: TrainedTarget, decision: Decision, looks: int | None, entity: str
     yield (
         f"Nobody knows how often models were judged on the test {entity}."
         if looks is None
-        else f"Models were judged on these test {entity} in {looks:,} training{'s' if looks > 1 else ''}, "
+        else f"Models were judged on these test {entity} in {counted(looks, 'training')}, "
         "this one included: the more they are, the likelier it is that the best of them is so by chance."
     )
     headline = HEADLINE[t.target.task]
     if undefined := t.comparison.undefined_folds(headline.name):
-        yield f"{headline.title} is undefined on {undefined} folds, so candidates are compared on the others."
+        folds = counted(undefined, "fold")
+        yield f"{headline.title} is undefined on {folds}, so candidates are compared on the others."
     for name, reason in t.comparison.failed:
         yield f"Candidate {name} failed and was left out: {reason}"
     if t.comparison.stand_in:
@@ -215,8 +211,8 @@ def _limits(t: TrainedTarget, decision: Decision, looks: int | None, entity: str
         newest = t.out_of_time.by_role[WINNER].metrics[name]
         if newest is not None:
             yield (
-                f"Out of time, on {t.snapshots.out_of_time}: {name} {newest.value:.4g} [{newest.low:.4g}, "
-                f"{newest.high:.4g}]."
+                f"Out of time, on {t.snapshots.out_of_time}: {name} {number(newest.value)} "
+                f"[{number(newest.low)}, {number(newest.high)}]."
             )
 
 

@@ -141,7 +141,7 @@ def _joined(
     context: RunContext, rows: DataFrame, splits: DataFrame, materialize: Materialize, name: str
 ) -> tuple[DataFrame, int]:
     """Join rows with their splits, and count them."""
-    with log.stage("joining customers, features and graph"):
+    with log.stage("joining rows with their splits"):
         key = list(context.contract.entity.key)
         joined = materialize(rows.join(splits.select(*_keys(context), SIDE, FOLD), on=key, how="inner"), name)
         return joined, joined.count()

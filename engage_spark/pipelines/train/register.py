@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from engage_spark.ml.feature_meaning import digest_of, field_meanings
 from engage_spark.ml.feature_spec import Task, feature_tables
 from engage_spark.ml.scoring import Scorer
 from engage_spark.ml.trained_target import TrainedTarget
-from engage_spark.ml.training.final_models import BASELINE, WINNER
+from engage_spark.ml.training.final_models import BASELINE, OTHER, WINNER
 from engage_spark.pipelines.champions import SPLIT_RUNS
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import ModelInputs
@@ -35,7 +35,7 @@ from engage_spark.pipelines.results import (
     VariantOnFolds,
 )
 from engage_spark.pipelines.stages import SPLITS, TRAINING_RUNS
-from engage_spark.pipelines.train.artifacts import artefacts
+from engage_spark.pipelines.train.artifacts import artefacts, description
 from engage_spark.pipelines.train.rival import carry_out, decide_on
 from engage_spark.spark.schema import spark_schema
 from engage_spark.tracking import CHAMPION, ModelFacts, ModelVersion, RunRecord, Tracker
@@ -95,6 +95,9 @@ def register_target(
             tags=_tags(context, stage_run),
         ) as run:
             _record_metrics(run, trained)
+            run.description(description(context, stage_run, trained, verdict.decision, looks=looks))
+            for table in _datasets(context, trained, inputs):
+                run.dataset(**table)
             files = artefacts(context, stage_run, trained, verdict.decision, looks=looks)
             for path, content in files.items():
                 run.artefact(path, content)
@@ -254,6 +257,22 @@ def _facts(
     )
 
 
+def _datasets(context: RunContext, trained: TrainedTarget, inputs: ModelInputs) -> Iterator[dict[str, Any]]:
+    """Yield the tables of each day as a run's inputs, at the versions that held them."""
+    for day in trained.snapshots.all:
+        is_learnt = day in trained.snapshots.train
+        for table, run in inputs.days[day].items():
+            stored = _stored(context, table)
+            yield {
+                "name": stored,
+                "digest": run.run_id,
+                "path": context.lake.location(stored),
+                "version": run.outputs.get(stored),
+                "context": "training and testing" if is_learnt else "testing out of time",
+                "snapshot_date": str(day),
+            }
+
+
 def _stored(context: RunContext, table: str) -> str:
     """Return the stored name of a table: the entity is in its judged table, others have their own names."""
     return f"{table}_judged" if table == context.contract.entity.name else table
@@ -380,6 +399,7 @@ def trained_model(registered: RegisteredTarget) -> TrainedModel:
     t, metric = registered.trained, HEADLINE[registered.trained.target.task].name
     ece, loss, gain = t.final.metrics.get("ece"), t.selection_loss, registered.decision.gain
     newest = None if t.out_of_time is None else t.out_of_time.by_role[WINNER].metrics[metric]
+    other_policy = f"policy {t.specs.other.policy.value}"
     return TrainedModel(
         target=t.target.name,
         candidate=t.final.candidate.name,
@@ -403,6 +423,7 @@ def trained_model(registered: RegisteredTarget) -> TrainedModel:
             for role, final in t.finals.by_role.items()
         ),
         calibration_error=None if ece is None else ece.value,
+        r_squared=_estimate("r2", t.final.metrics.get("r2")),
         threshold=t.threshold,
         money_source="" if t.money is None else t.money.source,
         out_of_time=_estimate(metric, newest),
@@ -414,7 +435,7 @@ def trained_model(registered: RegisteredTarget) -> TrainedModel:
         stand_in=t.comparison.stand_in,
         variants=tuple(
             VariantOnFolds(
-                role=role,
+                role=other_policy if role == OTHER else role,
                 features=v.n_features,
                 metric=metric,
                 **vars(means),

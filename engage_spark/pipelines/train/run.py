@@ -51,6 +51,7 @@ from engage_spark.publication import Kind
 from engage_spark.settings import Settings
 from engage_spark.spark.files import delete_directory
 from engage_spark.tracking import Tracker
+from engage_spark.wording import counted
 
 
 def run_train(
@@ -116,6 +117,7 @@ def run_train(
             notes=tuple(notes),
             run_id=next(iter(before.values())),
             targets=(),
+            viewer=tracker.place.viewer,
         )
     stage_run = _stage_run(runner, inputs, targets, snapshots)
     specs = specs_of(context, targets, graph=inputs.graph is not None)
@@ -124,7 +126,7 @@ def run_train(
     ]
     repeat = max(same, default=0) + 1 if force else 1
     with (
-        runner.attempt(stage_run, f"training {len(targets)} targets") as attempt,
+        runner.attempt(stage_run, f"training {counted(len(targets), 'target')}") as attempt,
         translate_spark_errors("the models cannot be trained"),
         scratch(spark, context.lake) as materialize,
     ):
@@ -164,6 +166,7 @@ def run_train(
         notes=tuple(notes),
         run_id=stage_run.run_id,
         targets=tuple(map(trained_model, registered)),
+        viewer=tracker.place.viewer,
     )
 
 
@@ -193,7 +196,7 @@ def _register_all(
     if errors:
         passing = all(isinstance(e, TransientError) for e in errors)
         raise (TransientError if passing else PermanentError)(
-            f"{len(errors)} of {len(trained)} models were not brought to MLflow",
+            f"{len(errors)} of {counted(len(trained), 'model')} not brought to MLflow",
             details=[line for e in errors for line in (e.message, *e.details)],
             hint="; ".join(dict.fromkeys(e.hint for e in errors if e.hint)),
         )

@@ -26,6 +26,7 @@ from engage_spark.quality.report.formatting import (
     shown_value,
 )
 from engage_spark.quality.stats.column_stats import ColumnStats
+from engage_spark.wording import counted
 
 _SEVERITIES = {"critical": 0, "warning": 1, "info": 2}
 _STYLE = """
@@ -133,7 +134,7 @@ def html(checked: CheckSummary) -> str:
         f"class='pill {colour}'>{word}</span></h3>",
         f"<div class='bar'><i class='ok' style='width:{100 - share:.4f}%'></i><i class='bad' "
         f"style='width:{share:.4f}%'></i></div>",
-        f"<div class='note'>{rows:,} rows: {checked.valid_count:,} valid, {bad:,} quarantined "
+        f"<div class='note'>{counted(rows, 'row')}: {checked.valid_count:,} valid, {bad:,} quarantined "
         f"({percentage(bad, rows)}). "
         f"{len(checked.counts):,} rules and gates: {len(held):,} held.</div>",
         *(f"<div class='note'>{escaped(n)}</div>" for n in _notes(checked)),
@@ -229,7 +230,8 @@ def text(checked: CheckSummary, width: int = 80) -> str:
     bad, rows = checked.quarantined_count, checked.row_count
     console.print(f"{checked.table.name}: {word}")
     console.print(
-        f"  {rows:,} rows: {checked.valid_count:,} valid, {bad:,} quarantined ({percentage(bad, rows)})"
+        f"  {counted(rows, 'row')}: {checked.valid_count:,} valid, {bad:,} quarantined "
+        f"({percentage(bad, rows)})"
     )
     broken = _broken(checked)
     console.print(

@@ -10,6 +10,7 @@ from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
 from engage_spark.report.charts import dots
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import Row, Source
+from engage_spark.wording import number
 
 KEY, TITLE = "models", "Models and fairness"
 _STEPS = (
@@ -90,7 +91,7 @@ def _metrics(trainings: list[Row]) -> Figure:
         basis=basis,
         spec=dots(rows, choices={"a": targets[0]}, x_title="metric, with its 95% interval"),
         summary="; ".join(
-            f"{t['target']}: {t['metric']} {t['held_out']:.3g} held out, baseline {t['baseline']:.3g}"
+            f"{t['target']}: {t['metric']} {number(t['held_out'])} held out, baseline {number(t['baseline'])}"
             for t in trainings
         ),
         choices=(Choice(label="Target", signal="chosen_a", options=labels),),

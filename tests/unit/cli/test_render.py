@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -62,6 +64,32 @@ def test_facts_of_a_note_are_worded() -> None:
     assert note_text(note) == "visits: left out 2 undeclared columns: a, b"
     day = Note("ConnectionsLeftOut", {"snapshot_date": date(2025, 10, 21), "n_connections": 1234})
     assert note_text(day).startswith("2025-10-21: 1,234 connections left out")
+
+
+@pytest.mark.parametrize(
+    ("code", "facts", "text"),
+    [
+        ("EventsRepeated", {"table": "rides", "n_events": 1}, "rides: 1 event left out"),
+        ("DaysShrunk", {"table": "rides", "n_days": 1, "days": "x"}, "fewer events than before on 1 day:"),
+        ("KeysLeftOut", {"table": "rides", "n_rows": 1}, "left out 1 row of"),
+        ("SharedKey", {"n_rows": 1, "key": "id"}, "id is not unique: 1 row"),
+        ("MadeWithoutErased", {"n_keys": 1200}, "without 1,200 erased keys"),
+    ],
+)
+def test_a_note_counts_one_as_one(code: str, facts: dict[str, object], text: str) -> None:
+    assert text in note_text(Note(code, facts))
+
+
+def test_no_wording_has_a_number_before_a_plural() -> None:
+    """Whatever follows a count in words is formatted with it: `{n_rows:row}`."""
+    bare = {code: text for code, text in WORDING.items() if re.search(r"\{n_\w+(:,)?\} [a-z]+s\b", text)}
+    assert set(bare) <= {"SegmentsMerged"}, "of more values than a bound there are always several"
+
+
+def test_one_broken_rule_is_one(rejected: IngestResult) -> None:
+    (snapshot,) = rejected.snapshots
+    one = replace(rejected, snapshots=(replace(snapshot, broken_rules=snapshot.broken_rules[:1]),))
+    assert "1 rule broken beyond" in summaries(one)[0].notes[0]
 
 
 def rule(name: str, violations: int, **changes: object) -> RuleOutcome:

@@ -105,7 +105,10 @@ def test_every_rule_and_gate_is_an_expectation_or_stands_among_what_cannot_be_sa
     assert sorted([*said(suite), *unsaid]) == sorted(
         [*schema, *(c.name for c in row_checks(table)), *(g.name for g in table.gates)]
     )
-    assert all(any(f"{rule} (" in note for note in suite.notes or ()) for rule in unsaid)
+    notes = list(suite.notes or ())
+    named = [rule for note in notes[1:] for rule in note.rpartition(": ")[2].rstrip(".").split(", ")]
+    assert sorted(named) == sorted(unsaid)
+    assert len(notes) - 1 == len({u["why"] for u in suite.meta[OWN]["not_expressible"]}), "each reason once"
 
 
 def test_rules_of_a_field_become_expectations_of_the_same_severity() -> None:

@@ -389,7 +389,7 @@ def test_the_command_writes_the_page_and_says_what_is_absent(
     facts = json.loads(capsys.readouterr().out)
     assert facts["bytes"] == out.stat().st_size and facts["as_of"] == "2025-10-21"
     main(["--set", f"lake.root={tmp_path / 'none'}", "report", "--out", str(out), "--as-of", "2025-10-21"])
-    assert "nothing to show yet: changes, quality" in capsys.readouterr().out
+    assert "not published yet: changes, quality" in capsys.readouterr().out
     assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 

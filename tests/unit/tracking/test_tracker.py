@@ -73,6 +73,60 @@ def test_params_metrics_tags_and_files_arrive(tracker: Tracker) -> None:
     assert json.loads((files(tracker, run) / "fairness.json").read_text()) == {"groups": [1, 2]}
 
 
+def test_pages_of_mlflow_open_on_runs_that_say_what_they_are_and_were_made_from(tracker: Tracker) -> None:
+    card = "# churned\n\n" + "\n".join(f"line {i}" for i in range(1000))
+    with tracker.run("pages", name="first") as run:
+        run.description(card)
+        run.dataset(
+            name="members_judged",
+            digest="0123456789abcdef" * 4,
+            path="/lake/members_judged",
+            version=7,
+            context="training",
+            snapshot_date="2025-10-21",
+        )
+    client = mlflow.MlflowClient(tracking_uri=tracker.place.uri)
+    found = client.get_run(run.id)
+    experiment = client.get_experiment(found.info.experiment_id)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert "model card" in experiment.tags["mlflow.note.content"]
+    note = found.data.tags["mlflow.note.content"]
+    assert 4900 < len(note) <= 5000 and card.startswith(note + "\n")
+    (given,) = found.inputs.dataset_inputs
+    assert (given.dataset.name, len(given.dataset.digest)) == ("members_judged", 36)
+    assert json.loads(given.dataset.source) == {"path": "/lake/members_judged", "delta_table_version": 7}
+    assert {t.key: t.value for t in given.tags} == {
+        "mlflow.data.context": "training",
+        "snapshot_date": "2025-10-21",
+    }
+
+
+def test_an_experiment_that_an_older_version_made_is_tagged_once(tracker: Tracker) -> None:
+    client = mlflow.MlflowClient(tracking_uri=tracker.place.uri)
+    identity = client.create_experiment("shop/older")
+    for _ in range(2):
+        with tracker.run("older", name="first"):
+            pass
+        client.set_experiment_tag(identity, "mlflow.note.content", "our own words")
+    tags = client.get_experiment(identity).tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    assert tags["mlflow.note.content"] == "our own words"
+
+
+@pytest.mark.parametrize(
+    ("uri", "viewer"),
+    [
+        (None, "mlflow server --backend-store-uri sqlite:///{folder}/mlflow.db"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("postgresql://db/mlflow", "mlflow server --backend-store-uri postgresql://db/mlflow"),
+        ("databricks", ""),
+    ],
+)
+def test_how_to_look_at_the_runs_is_known(uri: str | None, viewer: str, tmp_path: Path) -> None:
+    place = Tracker(TrackingSettings(uri=uri, folder=str(tmp_path))).place
+    assert place.viewer == viewer.format(folder=tmp_path)
+
+
 def test_children_arrive_below_their_parent(tracker: Tracker) -> None:
     with tracker.run("churned", name="parent") as run:
         for fold in range(2):

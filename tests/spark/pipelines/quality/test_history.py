@@ -60,7 +60,8 @@ def lake(
 def rendered_table(result: StageResult) -> str:
     """The table of a result as a terminal of 80 columns shows it."""
     out = io.StringIO()
-    console = Console(file=out, width=80, color_system=None, highlight=False, emoji=False, markup=False)
+    plain = {"color_system": None, "highlight": False, "emoji": False, "markup": False}
+    console = Console(file=out, width=80, force_terminal=True, **plain)  # type: ignore[arg-type]
     (summary,) = summaries(result)
     assert summary.table is not None
     terminal.grid(console, *summary.table)
@@ -98,6 +99,9 @@ def test_drift_names_what_moved_and_what_is_gone(spark: SparkSession, lake: Sett
     assert district.change == "much"
     assert "Old Town" in district.vanished
     assert result.changes["much"] >= 1
+    (note,) = result.notes
+    assert note.code == "QuarantinedNotCompared", "a value that is in quarantined rows alone is not seen"
+    assert (note.facts["n_rows"], note.facts["n_rows_against"]) == (3, 0)
     assert max(map(len, rendered_table(result).splitlines())) <= 80
 
 

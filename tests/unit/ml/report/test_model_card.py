@@ -20,15 +20,10 @@ from engage_spark.ml.fairness.group_metrics import GroupFigure, GroupNote, compa
 from engage_spark.ml.fairness.group_sums import GroupSums
 from engage_spark.ml.fairness.proxy import Carrier, Proxy, ProxyGroup
 from engage_spark.ml.feature_spec import LeakPolicy, Target, Task
-from engage_spark.ml.report.markdown import number, table
-from engage_spark.ml.report.model_card import (
-    NOT_DONE,
-    Alternative,
-    AuditEntry,
-    Card,
-    Scored,
-    SelectedFeature,
-)
+from engage_spark.ml.report.card_parts import Alternative, AuditEntry, Scored, SelectedFeature
+from engage_spark.ml.report.markdown import table
+from engage_spark.ml.report.model_card import NOT_DONE, Card
+from engage_spark.wording import number
 from tests.support.groups import single_rows
 
 LEAVES = Target(
@@ -53,6 +48,7 @@ def bare(target: Target) -> Card:
         contract="engagement 1.0.0",
         settings="abc",
         uses=("to rank customers for a check-in",),
+        entity="customers",
     )
 
 
@@ -190,7 +186,7 @@ def test_without_money_nothing_is_decided_and_the_card_says_what_groups_are_comp
 def test_the_card_calls_rows_what_the_contract_calls_them() -> None:
     text = replace(full(), entity="stations").markdown()
     assert "drawn by stations" in text and "For other stations" in text
-    assert "customer" not in text.replace("to rank customers", "").replace("customer_features", "")
+    assert "fewer than 100 stations to fit" in text and "where at least 100 stations are behind" in text
 
 
 def test_groups_that_could_not_be_audited_are_named_with_the_reason() -> None:
@@ -264,6 +260,15 @@ def test_numbers_have_four_digits(x: float, text: str) -> None:
 def test_nothing_is_no_table() -> None:
     assert table(("a",), []) == ""
     assert table(("a", "b"), [("x\ny", "1")]) == "| a | b |\n| --- | --- |\n| x y | 1 |"
+
+
+def test_the_brief_has_the_figures_and_no_decision() -> None:
+    card = full()
+    text = card.brief()
+    for head in ("How good it is", "How sure it is", "From which probability on to act", "Features"):
+        assert f"## {head}\n\n" in text
+    assert "One snapshot was used." not in text and "## Limits" not in text
+    assert len(text) < len(card.markdown())
 
 
 def test_the_card_claims_no_cause() -> None:

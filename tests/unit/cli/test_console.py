@@ -1,0 +1,48 @@
+"""What commands print: whole keys in a pipe, sentences as wide as the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from engage_spark.cli import console
+
+KEY = "-".join(["XIHVW"] * 20)
+
+
+def test_nothing_is_folded_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    console.rows(("key", "what was seen", "n"), [(KEY, "a long text " * 20, "1"), ("b", "short", "12")])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4, "a header, a rule, and a line for each row"
+    assert KEY in lines[2] and ("a long text " * 20).strip() in lines[2]
+    assert all(len(line) < 600 for line in lines), "as wide as what is in them, and no wider"
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def out(**_: Any) -> Console:
+        return Console(force_terminal=True, width=80, color_system=None)
+
+    monkeypatch.setattr(console, "_out", out)
+
+
+@pytest.mark.usefixtures("terminal")
+def test_sentences_are_wrapped_at_the_terminals_width(capsys: pytest.CaptureFixture[str]) -> None:
+    console.paragraphs("word " * 40 + "\n\n- item " + "word " * 30 + f"{KEY}\n")
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if "XIHVW" not in line) <= 80
+    assert "" in lines and any(line.startswith("  word") for line in lines)
+    assert any(KEY in line for line in lines), "a key stays whole"
+
+
+def test_sentences_in_a_pipe_stay_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    console.paragraphs("word " * 40 + "\n")
+    assert capsys.readouterr().out == "word " * 40 + "\n"
+
+
+def test_after_the_demo_there_is_what_to_look_at_next(capsys: pytest.CaptureFixture[str]) -> None:
+    console.next_steps()
+    out = capsys.readouterr().out
+    assert all(f"engage-spark {command}" in out for command in ("report", "ask", "quality show", "models"))
