@@ -9,7 +9,7 @@ import typer
 from engage_spark.cli.common import EPILOG, show, spark_job
 
 app = typer.Typer(
-    help="Look after the tables of the lake: compaction, old files, history, layout, erasure of a key.",
+    help="Look after the tables of the lake: compaction, old files, views, history, layout, erasure.",
     no_args_is_help=True,
     epilog=EPILOG,
 )
@@ -48,6 +48,15 @@ def history(
 
         result = list_table_history(job.spark, job.settings, contract=job.contract, table=table, limit=limit)
         show(ctx, result)
+
+
+@app.command("views", epilog=EPILOG)
+def views(ctx: typer.Context) -> None:
+    """Make the views of a catalog anew, in the schema lake.views: what is published, under plain names."""
+    with spark_job(ctx) as job:
+        from engage_spark.pipelines.tables.views import run_views
+
+        show(ctx, run_views(job.spark, job.settings, contract=job.contract))
 
 
 @app.command("migrate", epilog=EPILOG)

@@ -20,28 +20,37 @@ class FormulaFailures:
     `onFailure: stop` are not among them.
 
     Gathered while the first action on the features runs, such as the write that stores them. Without rows
-    nothing is gathered, and nothing may be asked.
+    nothing is gathered, and nothing may be asked. A write to a table of a catalog tells nothing of what it
+    observes: `by_job` counts by a job of its own.
     """
 
-    def __init__(self, spark: SparkSession) -> None:
+    def __init__(self, spark: SparkSession, *, by_job: bool = False) -> None:
         self._observation = new_observation(spark)
         self._fields: tuple[str, ...] = ()
+        self._is_by_job = by_job
+        self._counted: DataFrame | None = None
 
     def observed(self, rows: DataFrame, flags: Mapping[str, str]) -> DataFrame:
         """Count the rows on which the flags (columns by field) are true, while they pass."""
         self._fields = tuple(flags)
         if not flags:
             return rows
-        counts = (F.count_if(column_named(flag)).alias(name) for name, flag in flags.items())
+        counts = [F.count_if(column_named(flag)).alias(name) for name, flag in flags.items()]
+        if self._is_by_job:
+            self._counted = rows.agg(*counts)
+            return rows
         return rows.observe(self._observation, *counts)
 
     def counts(self) -> dict[str, int]:
         """Return the counts that are not zero.
 
-        Cost: none; waits until the action has ended.
+        Cost: none; waits until the action has ended. `by_job`: a scan of the source.
         Errors: TransientError when Spark lost the counts.
         """
-        counted = self._observation.get if self._fields else {}
+        if self._counted is not None:
+            counted = self._counted.collect()[0].asDict()
+        else:
+            counted = self._observation.get if self._fields else {}
         if any(name not in counted for name in self._fields):
             raise TransientError("Spark did not tell on how many rows the formulas failed")
         return {name: counted[name] for name in self._fields if counted[name]}

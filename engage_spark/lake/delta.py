@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import functions as F
 
 from engage_spark.contract import Table
 from engage_spark.errors import ConfigurationError, TransientError
@@ -231,11 +232,15 @@ class Lake:
         partition_by: tuple[str, ...],
         options: Mapping[str, str],
     ) -> None:
-        writer = rows.select(*map(column_named, spark_schema(table).names)).write.format("delta").mode(mode)
+        declared = rows.select(*map(column_named, spark_schema(table).names))
+        announce(f"commit {table.name}")
+        if self.settings.catalog and self.version(rows.sparkSession, table.name) is not None:
+            self._write_into(declared, table, mode=mode, tag=tag, options=options)
+            return
+        writer = declared.write.format("delta").mode(mode)
         writer = writer.options(**self.retention, **options, userMetadata=tag)
         if partition_by:
             writer = writer.partitionBy(*partition_by)
-        announce(f"commit {table.name}")
         try:
             self._save(writer, table.name)
         except SPARK_ERRORS as e:
@@ -244,6 +249,20 @@ class Lake:
                 raise to_engage_error(e, what) from e
             with translate_spark_errors(what):
                 self._save(writer, table.name)
+
+    def _write_into(
+        self, rows: DataFrame, table: Table, *, mode: str, tag: str, options: Mapping[str, str]
+    ) -> None:
+        """Write to a table that a catalog has: `saveAsTable` would declare it anew with each commit, which
+        not every catalog takes.
+        """
+        with translate_spark_errors(f"{self.location(table.name)} cannot be written"):
+            self.add_columns(rows.sparkSession, table)
+            writer = rows.writeTo(self.sql_name(table.name)).option("userMetadata", tag)
+            if mode == "append":
+                writer.append()
+            else:
+                writer.overwrite(F.expr(options.get("replaceWhere", "true")))
 
     def _save(self, writer: DataFrameWriter, name: str) -> None:
         if self.settings.catalog:

@@ -79,6 +79,11 @@ def is_missing_table(error: BaseException) -> bool:
     return any(name in text for name in ABSENT)
 
 
+def is_missing_schema(error: BaseException) -> bool:
+    """Return whether a failure of Spark says that there is no such schema of a catalog."""
+    return "SCHEMA_NOT_FOUND" in str(error)
+
+
 def holds_other_columns(error: BaseException) -> bool:
     """Return whether a failure of Spark says that a table has other columns, types or partitions."""
     return COLUMNS.search(str(error)) is not None

@@ -46,7 +46,7 @@ def run_features(
     quality_results say so; with `onFailure: stop` nothing is published instead.
     Cost: per snapshot and derived table one scan of the valid rows, no shuffle, and two Delta commits: the
     table, and the row in `runs`. The commit of the table tells how many rows it holds; where formulas failed
-    is counted while it is written.
+    is counted while it is written; in a catalog, whose writes tell less, each of the two takes a scan.
     Errors: NotPublishedError when nothing is published to derive from, ConfigurationError when the contract
     derives nothing.
     """
@@ -83,7 +83,9 @@ def _derive(runner: StageRunner, table: Table) -> Iterator[DerivedSnapshot]:
         what, stored = f"deriving {table.name} of {work.snapshot_date}", tracked_table(table)
         with runner.attempt(work, what, tables=[stored.name]) as attempt:
             with translate_spark_errors(f"{table.name} cannot be derived"):
-                failed = FormulaFailures(runner.context.spark)
+                failed = FormulaFailures(
+                    runner.context.spark, by_job=bool(runner.context.settings.lake.catalog)
+                )
                 rows = runner.read_valid(source, work).transform(to_features, table=table, failed=failed)
                 _ = rows.schema  # asked for here, because Connect looks at no expression before
             stored = tracked_table(table)

@@ -748,6 +748,22 @@ class TablesHistoryResult(StageResult):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CatalogView:
+    """One view of a catalog: the table that it selects from, and how many runs it shows."""
+
+    name: str
+    table: str
+    runs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsResult(StageResult):
+    """The views that show what is published."""
+
+    views: tuple[CatalogView, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class MigrationStep:
     """One change that a stored table needs: `kind` is add, widen, rewrite, note or refuse."""
 

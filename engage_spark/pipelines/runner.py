@@ -17,6 +17,7 @@ from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE, VALID, Table, judged_table
 from engage_spark.errors import NotPublishedError, TransientError
 from engage_spark.lake import Evidence, Lock, table_lock, translate_spark_errors
+from engage_spark.pipelines.catalog_views import show_published
 from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.stages import ingest_stage
 from engage_spark.publication import RUN_ID, Kind, Publication, Run, kept_run
@@ -129,7 +130,7 @@ class Attempt:
 
         `message` is kept with a published attempt.
 
-        Cost: one Delta commit.
+        Cost: one Delta commit; where there are views of a catalog, `show_published`.
         Errors: TransientError unless every row that came in is accounted for, and where another process has
         taken over the tables.
         """
@@ -147,7 +148,9 @@ class Attempt:
         )
         self._require_locks()
         announce(f"row in runs of {self.work.stage}")
-        return self.context.log.append(self.context.spark, run, evidence)
+        run = self.context.log.append(self.context.spark, run, evidence)
+        show_published(self.context)
+        return run
 
     def _require_locks(self) -> None:
         for lock in self.locks:
@@ -178,11 +181,18 @@ def require_same_runs(publication: Publication, stage: str, runs: Mapping[date, 
 
 @dataclass(frozen=True, kw_only=True)
 class StageRunner:
-    """What a stage is asked to do: one day or all, again or only what is new. Building one does nothing."""
+    """What a stage is asked to do: one day or all, again or only what is new.
+
+    Building one does nothing below a path. In a catalog it lets the views show what is published, which a
+    kill may have left undone (`show_published`).
+    """
 
     context: RunContext
     snapshot_date: date | None = None
     force: bool = False
+
+    def __post_init__(self) -> None:
+        show_published(self.context)
 
     @property
     def publication(self) -> Publication:

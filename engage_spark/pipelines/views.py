@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
-from engage_spark.contract import SNAPSHOT_DATE, Contract, Role
+from engage_spark.contract import SNAPSHOT_DATE, VALID, Contract, Role
 from engage_spark.contract.stored_tables import day_column
 from engage_spark.pipelines.stages import SPLITS, TRAIN, TRAINING_RUNS
 from engage_spark.pipelines.stored_tables import StoredTable, stored_tables_of
@@ -68,6 +68,24 @@ class View:
                 if as_of in (None, day)
             ]
         return {run.run_id: run for run in runs}
+
+    def condition(self, runs: Iterable[str], stored: Container[str], quoted: Callable[[str], str]) -> str:
+        """Return which rows of the stored table these runs show, as SQL that any engine reads.
+
+        `stored` are the columns that the table has, `quoted` writes a name as the engine reads it.
+        """
+        if self.rows is Rows.ALL:
+            return "true"
+        listed = ", ".join(f"'{run_id}'" for run_id in sorted(runs))
+        if not listed:
+            return "false"
+        parts = [f"{quoted(self.run_column)} IN ({listed})"]
+        if self.is_valid:
+            parts.append(f"{quoted(_VERDICT[0])} = '{VALID}'")
+        if self.rows is Rows.LOG and REPLACED_BY in stored:
+            replaced = quoted(REPLACED_BY)
+            parts.append(f"({replaced} IS NULL OR {replaced} NOT IN ({listed}))")
+        return " AND ".join(parts)
 
 
 def views_of(contract: Contract) -> tuple[View, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engage_spark.contract import Contract, load_contract
 from engage_spark.errors import ConfigurationError, InputError, NotPublishedError
 from engage_spark.pipelines.views import Rows, View, views_of
-from engage_spark.publication import REPLACED_BY, RUN_ID, RUNS, Publication, Run
+from engage_spark.publication import RUN_ID, RUNS, Publication, Run
 from engage_spark.reader.delta_files import DeltaFiles, translate_delta_errors
 from engage_spark.reader.parquet_rows import read_batches
 from engage_spark.reader.published import publication_of
@@ -267,7 +267,7 @@ class OpenLake:
     def _relation(self, name: str, *, as_of: date | Collection[date] | None) -> Relation:
         view = self._view(name)
         if view.rows is Rows.ALL:
-            return self._columns_of(view, self._files.dataset(view.stored), [])
+            return self._columns_of(view, self._files.dataset(view.stored), "")
         days = _days(as_of)
         if isinstance(as_of, date) or as_of is None:
             runs = view.runs(self.publication, as_of=as_of)
@@ -282,32 +282,28 @@ class OpenLake:
                 command=view.command,
                 details=self._why(view),
             )
-        listed = ", ".join(f"'{run_id}'" for run_id in sorted(runs))
-        conditions = [f"{quoted(view.run_column)} IN ({listed})"]
         if view.rows is Rows.TRAININGS:
-            return self._columns_of(view, self._files.dataset(view.stored), conditions)
+            rows = self._files.dataset(view.stored)
+            return self._columns_of(view, rows, view.condition(runs, rows.schema.names, quoted))
         self._require_present(view, runs, as_of if isinstance(as_of, date) else None)
-        conditions += ["_dq_status = 'valid'"] if view.is_valid else []
         if any(view.stored in run.outputs for run in runs.values()):
             rows = self._files.dataset(view.stored, runs=(view.run_column, runs.keys()))
         else:  # such as changes of a single snapshot
             rows = self._files.without_rows(view.run_column)
-        if view.rows is Rows.LOG and REPLACED_BY in rows.schema.names:
-            replaced = quoted(REPLACED_BY)
-            conditions.append(f"({replaced} IS NULL OR {replaced} NOT IN ({listed}))")
+        condition = view.condition(runs, rows.schema.names, quoted)
         if view.rows is Rows.LOG and isinstance(as_of, date):
-            conditions.append(f"{quoted(view.day or '')} <= DATE '{as_of}'")
-        return self._columns_of(view, rows, conditions)
+            condition += f" AND {quoted(view.day or '')} <= DATE '{as_of}'"
+        return self._columns_of(view, rows, condition)
 
     @staticmethod
-    def _columns_of(view: View, rows: pads.Dataset, conditions: Sequence[str]) -> Relation:
+    def _columns_of(view: View, rows: pads.Dataset, condition: str) -> Relation:
         """Return the view's columns; one that the table was written without is null, as Spark reads it."""
         stored = set(rows.schema.names)
         columns = tuple(
             (quoted(n) if n in stored else f"CAST(NULL AS {_TYPES.get(view.types[n], 'VARCHAR')})", n)
             for n in view.columns
         )
-        return Relation(rows=rows, columns=columns, condition=" AND ".join(conditions))
+        return Relation(rows=rows, columns=columns, condition=condition)
 
     def _why(self, view: View) -> list[str]:
         """Say of the days that are published and out of date which inputs have changed."""

@@ -121,6 +121,9 @@ class LakeSettings(Section):
     """Catalog that holds the tables, such as one of Unity Catalog. It needs `schema` and `scratch`."""
     schema_name: Annotated[Location | None, Field(alias="schema")] = None
     """Schema of the tables in `catalog`."""
+    views: Location | None = None
+    """Schema in `catalog` of the views that show what is published, under plain names. It is another than
+    `schema`, is made where it is missing, and left out, no views are made."""
     scratch: Location | None = None
     """Folder for temporary data, which a run deletes when it ends. Left out, it is `_scratch` below
     `root`."""
@@ -137,6 +140,12 @@ class LakeSettings(Section):
             )
         if bool(self.catalog) != bool(self.schema_name):
             raise ValueError("catalog and schema belong together: give both or neither")
+        if self.views and not self.catalog:
+            raise ValueError(
+                "views needs a catalog: below a path, `engage-spark sql` shows what is published"
+            )
+        if self.views and self.views.lower() == (self.schema_name or "").lower():
+            raise ValueError("views and schema are two schemas: a view has the name of a table that it shows")
         if self.catalog and not self.scratch:
             raise ValueError("scratch is needed beside a catalog: give a path such as a volume")
         return self

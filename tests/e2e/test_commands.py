@@ -47,7 +47,7 @@ CUSTOMERS = 240
 GRAPH = ("graph_features", "edge_strengths", "graph_comparison")
 CUSTOMERS_TABLE = judged_table(load_contract().entity)
 TABLE_JOBS = {"ingest.py": "ingest", "build_features.py": "features", "build_graph.py": "graph"}
-MODEL_JOBS = {"train.py": "train", "score.py": "score", "monitor.py": "monitor"}
+MODEL_JOBS = {"train.py": "train", "score.py": "score", "monitor.py": "monitor", "analyze.py": "analyze"}
 """The stage of each job, in the order in which they run."""
 
 VALID_ROWS = "_dq_status = 'valid'"

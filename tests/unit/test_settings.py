@@ -111,6 +111,8 @@ def test_lake_is_a_path_or_a_catalog(conf: Path) -> None:
     )
     assert "belong together" in str(problems(conf, "lake.catalog=c"))
     assert "scratch is needed" in str(problems(conf, "lake.catalog=c", "lake.schema=s"))
+    assert "views needs a catalog" in str(problems(conf, "lake.root=x", "lake.views=v"))
+    assert "two schemas" in str(problems(conf, "lake.catalog=c", "lake.schema=s", "lake.views=S"))
     assert (
         load_settings(
             "local", conf=conf, overrides=["lake.catalog=c", "lake.schema=s", "lake.scratch=/v"]

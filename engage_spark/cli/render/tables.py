@@ -9,6 +9,7 @@ from engage_spark.pipelines.results import (
     OptimizeResult,
     TablesHistoryResult,
     VacuumResult,
+    ViewsResult,
 )
 
 
@@ -81,6 +82,12 @@ def render_history(result: TablesHistoryResult) -> list[Summary]:
     return shown or [summary(result)]
 
 
+def render_views(result: ViewsResult) -> Summary:
+    """Show each view, and what it selects from."""
+    rows = ((v.name, v.table, f"{v.runs:,}") for v in result.views)
+    return summary(result, table=table(("view", "table", "runs shown"), rows))
+
+
 def render_migrate(result: MigrateResult) -> Summary:
     """Show every change that a table needs."""
     rows = ((s.table, s.kind, s.change) for s in result.steps)
@@ -122,6 +129,7 @@ RENDERERS: Renderers = {
     OptimizeResult: render_optimize,
     VacuumResult: render_vacuum,
     TablesHistoryResult: render_history,
+    ViewsResult: render_views,
     MigrateResult: render_migrate,
     ForgetResult: render_forget,
 }

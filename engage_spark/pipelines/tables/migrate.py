@@ -14,6 +14,7 @@ from engage_spark.contract import EVENT_DATE, Contract
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake.locks import table_lock
 from engage_spark.lake.maintenance import TableDetail, describe_table, rewrite
+from engage_spark.pipelines.catalog_views import show_published
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.results import MigrateResult, MigrationStep, Note
 from engage_spark.pipelines.stored_tables import StoredTable, stored_tables_of
@@ -47,6 +48,7 @@ def run_migrate(
     declared any more stays, and is named. What would change values is refused before anything is written.
     `runs` comes last, so a lake of an older version is refused by the stages until all of it is done; the
     same command goes on after a kill.
+    The views of a catalog are made anew.
     Cost: a metadata job per table; each table that is written anew is read and written once.
     Errors: ConfigurationError where a table cannot be brought to its declaration.
     """
@@ -71,6 +73,7 @@ def run_migrate(
                     log.stage(f"migrating {plan.stored.name}"),
                 ):
                     _apply(context, plan, history)
+        show_published(context, force=True)
     return MigrateResult(
         stage="tables migrate",
         seconds=time.monotonic() - started,

@@ -65,6 +65,9 @@ def test_what_cannot_be_computed_is_null_and_counted(spark: SparkSession, things
         "d": (2147483647.0, None, None, 2147483647.0, 2147483647.0),
     }
     assert failed.counts() == {"ratio": 1, "more": 1, "small": 2}
+    apart = FormulaFailures(spark, by_job=True)
+    to_features(things, table=TABLE, failed=apart)
+    assert apart.counts() == failed.counts()
 
 
 def test_nothing_is_counted_where_no_formula_can_fail(spark: SparkSession, things: DataFrame) -> None:

@@ -14,6 +14,7 @@ from engage_spark.cli import main
 from engage_spark.cli.render import summaries
 from engage_spark.cli.render.tables import size_text
 from engage_spark.pipelines.results import (
+    CatalogView,
     ErasedPlace,
     ForgetResult,
     MigrateResult,
@@ -25,6 +26,7 @@ from engage_spark.pipelines.results import (
     TableVersionLine,
     VacuumedTable,
     VacuumResult,
+    ViewsResult,
 )
 from engage_spark.pipelines.tables.forget import ErasedKey
 from engage_spark.pipelines.tables.traces import mask_pattern
@@ -90,6 +92,12 @@ def test_optimize_and_vacuum_show_a_row_a_table() -> None:
     (shown,) = summaries(result)
     assert shown.table is not None and shown.table[1] == (("a", "unknown", "1", "9 B"),)
     assert ("files older than", "7 days") in shown.lines
+
+
+def test_views_show_what_they_select_from() -> None:
+    view = CatalogView(name="customers", table="customers_judged", runs=3)
+    (shown,) = summaries(ViewsResult(stage="tables views", seconds=1.0, views=(view,)))
+    assert shown.table is not None and shown.table[1] == (("customers", "customers_judged", "3"),)
 
 
 def test_history_shows_a_summary_a_table() -> None:
