@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pandas as pd
 import pytest
+import yaml
 
+from engage_spark.contract import Contract
+from engage_spark.contract.odcs import parse_contract
 from engage_spark.errors import EngageError, GateError, NotPublishedError
 from engage_spark.insight import Insight
 from engage_spark.lake import Lake
@@ -31,6 +34,7 @@ from tests.support.deliveries import (
     settings_of,
     stations,
 )
+from tests.support.paths import DATA
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -228,6 +232,51 @@ def test_another_business_goes_through_without_code(
     }
     assert whole["rides_started"]["mean"] == pytest.approx(rows["rides_started"].astype(float).mean())
     assert all(math.isfinite(r["mean"]) for r in whole.values() if r["customer_days"])
+
+
+def wide_contract(*, has_area: bool = True) -> Contract:
+    """The bikes contract with a dimension of any number of values and one that nobody fills in."""
+    declared = yaml.safe_load((DATA / "bikes.odcs.yaml").read_text(encoding="utf-8"))
+    (entity,) = (t for t in declared["schema"] if t["name"] == "stations")
+    for f in entity["properties"]:
+        if f["name"] in ("rides_started", "district"):
+            use = "metric" if f["name"] == "rides_started" else "dimension"
+            f.setdefault("customProperties", []).append({"property": "analytics", "value": [use]})
+    for name in ("street", "area") if has_area else ("street",):
+        uses = [{"property": "role", "value": "feature"}, {"property": "analytics", "value": ["dimension"]}]
+        entity["properties"].append(
+            {"name": name, "logicalType": "string", "physicalType": "string", "customProperties": uses}
+        )
+    contract, problems = parse_contract(yaml.safe_dump(declared), origin="wide")
+    assert problems == []
+    return contract
+
+
+def test_ten_thousand_categories_an_empty_dimension_and_an_older_contract(
+    spark: SparkSession, session_settings: Settings, tmp_path: Path
+) -> None:
+    n = 9_999
+    older, newer = wide_contract(has_area=False), wide_contract()
+    settings = settings_of(session_settings, tmp_path, landed_at=f"{DAYS[1]}T12:00:00Z")
+    rows = stations(n).assign(street=[f"street {i}" for i in range(n)])
+    rows.loc[:999, "street"] = "Main Street"
+    deliver(rows, older, tmp_path, DAYS[0])
+    run_ingest(spark, settings, contract=older)
+    first = run_analyze(spark, settings, contract=older)
+    (merged,) = (note for note in first.notes if note.code == "SegmentsMerged")
+    assert (merged.facts["dimension"], merged.facts["n_segments"]) == ("street", 200)
+    assert merged.facts["n_customers"] == n - 1000 - 199
+
+    deliver(rows.iloc[:300].assign(area=None), newer, tmp_path, DAYS[1])
+    run_ingest(spark, settings, contract=newer)
+    second = run_analyze(spark, settings, contract=newer, snapshot_date=date.fromisoformat(DAYS[1]))
+    (day,) = second.days
+    assert day.customers == 300
+    runs = run_log(settings).publication(spark).visible(ANALYZE)
+    of_day = Lake(settings.lake).read(spark, "segments").where(f"run_id = '{runs[day.snapshot_date].run_id}'")
+    areas = {r["segment"]: r["customers"] for r in of_day.where("dimension = 'area'").collect()}
+    assert set(areas.values()) == {300} and len(areas) == 1
+    assert {"district", "street", "area"} <= {r["dimension"] for r in of_day.collect()}
 
 
 def test_a_rejected_day_is_not_seen(spark: SparkSession, session_settings: Settings, tmp_path: Path) -> None:

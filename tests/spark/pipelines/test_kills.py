@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from engage_spark.contract import Contract, load_contract
+from engage_spark.pipelines.analyze.run import run_analyze
 from engage_spark.pipelines.features import run_features
 from engage_spark.pipelines.graph.run import run_graph
 from engage_spark.pipelines.ingest.run import run_ingest
@@ -180,6 +181,32 @@ def test_every_kill_of_a_graph(chess: Home, tmp_path: Path) -> None:
     assert report.differences == [] and len(report.effects) >= 5
     pictures = [p.name for p in (tmp_path / "kills" / "undisturbed" / "lake" / "_pictures").iterdir()]
     assert pictures == [f"graph-{DAY}.svg"]
+
+
+@pytest.fixture
+def analyzable(bikes: Home, published: Path, tmp_path: Path) -> Path:
+    base = Path(shutil.copytree(published, tmp_path / "base"))
+    bikes.stage(run_features)(base)
+    return base
+
+
+@pytest.mark.timeout(600)
+def test_analyze_killed_before_its_row_in_runs_and_run_again_gives_the_same_tables(
+    bikes: Home, analyzable: Path, tmp_path: Path
+) -> None:
+    stage = bikes.stage(run_analyze)
+    counted = Path(shutil.copytree(analyzable, tmp_path / "counted"))
+    number = effects_of(lambda: stage(counted)).index("commit runs") + 1
+    report = kill_everywhere(analyzable, tmp_path / "kills", killed=stage, then=stage, numbers=iter([number]))
+    assert report.differences == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_every_kill_of_analyze(bikes: Home, analyzable: Path, tmp_path: Path) -> None:
+    stage = bikes.stage(run_analyze)
+    report = kill_everywhere(analyzable, tmp_path / "kills", killed=stage, then=stage)
+    assert report.differences == [] and len(report.effects) >= 8
 
 
 @pytest.mark.long
