@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-pytestmark = [pytest.mark.connect, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 DAY, NEXT = "2025-10-21", "2025-10-22"
 RIDES = BIKES.table("rides")
 OF_DAYS = {
@@ -129,8 +129,7 @@ def test_views_show_what_readers_see_whatever_happens(
     # replaced: the derived day is out of date, and nobody sees it until it is derived anew
     deliver(of(3), BIKES, tmp_path, DAY)
     deliver_log(pd.concat([rides(1), rides(2, 3)]), RIDES, tmp_path)
-    with pytest.raises(GateError):
-        ingest(spark, settings)
+    ingest(spark, settings)
     third = assert_agree(spark, settings, *names)
     assert third["station_features"] == [] and len(third["rides"]) == 11
     run_features(spark, settings, contract=BIKES)
