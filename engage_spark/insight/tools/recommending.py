@@ -175,14 +175,20 @@ def _how(p: _Plan) -> str:
     return "Draw two random halves of the group, treat one, and compare the target when it is known."
 
 
+def _percent(share: float) -> str:
+    """Return a share as percent with all of its digits that count."""
+    return f"{100 * share:.6g}%"
+
+
 def _notes(
     money: ContactMoney | None, target: str, measure: str, effect: float, *, is_rate: bool, is_empty: bool
 ) -> list[str]:
     notes = [ASSOCIATION + " Whether a treatment helps, only a test tells."]
+    notes += [f"A higher rate of {target} is taken for worse."] if is_rate else []
     if money is not None:
         notes.append(
             f"cost is {money.cost:g} {money.currency} for each customer; gain is less that cost, if a "
-            f"contact succeeds with {money.success:.0%} of those of class 1 and a success is worth "
+            f"contact succeeds with {_percent(money.success)} of those of class 1 and a success is worth "
             f"{money.value:g} {money.currency} (declared in the contract, not measured here; source: "
             f"{money.source})."
         )
@@ -197,7 +203,7 @@ def _notes(
             "means; whether any of it can be made good, and at what cost, nothing here says."
         )
     notes.append(
-        f"The test sees a relative change of the {measure} by {effect:.0%} with a power of 80% at 95% "
+        f"The test sees a relative change of the {measure} by {_percent(effect)} with a power of 80% at 95% "
         "confidence, in two halves of this size."
     )
     notes.append("Groups overlap, so their gains do not add up. Protected and personal fields are left out.")

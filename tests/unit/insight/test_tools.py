@@ -355,6 +355,15 @@ def test_recommendations_say_whom_for_what_and_how_to_test(gym: Insight) -> None
     assert any("not measured here; source: the desk" in n for n in answer.notes)
 
 
+def test_notes_on_recommendations_state_small_shares_as_they_are(gym: Insight) -> None:
+    declared = gym.lake.contract.entity["cancelled"].money
+    assert declared is not None
+    answer = with_money(gym.lake, replace(declared, success=0.004)).call("recommend", {"effect": "0.015"})
+    text = " ".join(answer.notes)
+    assert "succeeds with 0.4% of those" in text and "change of the rate by 1.5% with" in text
+    assert "A higher rate of cancelled is taken for worse." in answer.notes
+
+
 def test_of_a_number_groups_below_are_recommended_without_money(gym: Insight) -> None:
     answer = gym.call("recommend", {"target": "yearly_spend"})
     rows = rows_of(answer)
