@@ -27,13 +27,16 @@ class EngageError(Exception):
     """Root of all errors raised on purpose.
 
     `exit_code` is what the command line returns. `code` is a stable name of the cause, for schedulers and for
-    `--json`.
+    `--json`. `result` is the result of what was done before the failure, where there is one.
     """
 
     exit_code: ClassVar[int] = 2
     code: ClassVar[str] = "Engage"
 
-    def __init__(self, message: str, *, hint: str | None = None, details: Sequence[str] = ()) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, details: Sequence[str] = (), result: object = None
+    ) -> None:
+        self.result = result
         self.message, self.hint = mask(message), mask(hint) if hint else hint
         self.details = tuple(_listed(details))
         lines = [self.message, *(f"  - {d}" for d in self.details)]
@@ -100,6 +103,12 @@ class NotPublishedError(ConfigurationError):
         )
 
 
+class NotMaturedError(ConfigurationError):
+    """No snapshot has labels that are known yet, so nothing can be trained (exit code 2)."""
+
+    code = "NotMatured"
+
+
 class NoChampionError(ConfigurationError):
     """No registered model is the champion of a target (exit code 2)."""
 
@@ -122,18 +131,11 @@ class PermanentError(EngageError):
 class GateError(EngageError):
     """The data were read and checked, and a quality gate rejected them (exit code 3).
 
-    `result` is the result of the stage, where there is one: what was rejected was written and counted all the
-    same.
+    What was rejected was written and counted all the same, as its `result` says.
     """
 
     exit_code = 3
     code = "GateFailed"
-
-    def __init__(
-        self, message: str, *, hint: str | None = None, details: Sequence[str] = (), result: object = None
-    ) -> None:
-        super().__init__(message, hint=hint, details=details)
-        self.result = result
 
 
 class TransientError(EngageError):

@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from engage_spark import __version__
-from engage_spark.cli import ask, console, contract, insight, models, quality, report, sql, tables
+from engage_spark.cli import ask, console, contract, insight, models, pipeline, quality, report, sql, tables
 from engage_spark.cli.common import (
     EPILOG,
     AsOf,
@@ -29,7 +29,7 @@ from engage_spark.cli.common import (
     show,
     spark_job,
 )
-from engage_spark.errors import EngageError, GateError, UsageError
+from engage_spark.errors import EngageError, UsageError
 from engage_spark.pipelines.results import StageResult
 
 HOISTED = {
@@ -76,9 +76,8 @@ app.add_typer(quality.app, name="quality")
 app.add_typer(models.app, name="models")
 app.add_typer(tables.app, name="tables")
 app.add_typer(insight.app, name="insight")
-app.command(epilog=EPILOG)(sql.sql)
-app.command(epilog=EPILOG)(ask.ask)
-app.command(epilog=EPILOG)(report.report)
+for _command in (pipeline.pipeline, sql.sql, ask.ask, report.report):
+    app.command(epilog=EPILOG)(_command)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -96,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except EngageError as e:
         if as_json:
             console.json_error(e)
-        elif isinstance(e, GateError) and isinstance(e.result, StageResult):
+        elif isinstance(e.result, StageResult):
             console.show(e.result)
         console.error(e)
         raise SystemExit(e.exit_code) from None

@@ -21,7 +21,7 @@ from engage_spark.cli.render import Summary, summaries
 from engage_spark.cli.render.next_steps import NEXT_STEPS
 from engage_spark.contract import Contract, field_rows, statement_rows
 from engage_spark.doctor import Diagnosis
-from engage_spark.errors import EngageError, GateError
+from engage_spark.errors import EngageError
 from engage_spark.masking import mask, mask_texts, one_line, printable, shown
 from engage_spark.pipelines.results import StageResult, to_plain
 from engage_spark.settings import Settings
@@ -122,7 +122,7 @@ def json_object(value: Any) -> None:
 
 
 def json_error(failure: EngageError) -> None:
-    """Print an error as one JSON object, with the result of the stage that a gate rejected."""
+    """Print an error as one JSON object, with the result of what was done before it."""
     about: dict[str, Any] = {
         "error": {
             "code": failure.code,
@@ -132,7 +132,7 @@ def json_error(failure: EngageError) -> None:
             "exit_code": failure.exit_code,
         }
     }
-    if isinstance(failure, GateError) and failure.result is not None:
+    if failure.result is not None:
         about["result"] = failure.result
     json_object(about)
 

@@ -38,8 +38,10 @@ def run_features(
     contract: Contract,
     snapshot_date: date | None = None,
     force: bool = False,
+    due_only: bool = False,
 ) -> FeaturesResult:
     """Derive the features of `snapshot_date`, or of every published snapshot where they are not up to date.
+    With `due_only` the snapshot of `snapshot_date` is left as it is where it is up to date.
 
     Grain: one row per key and snapshot.
     A formula that cannot be computed on a row gives null there, which is counted: a note and a row of
@@ -52,7 +54,10 @@ def run_features(
     """
     started = time.monotonic()
     runner = StageRunner(
-        context=RunContext(spark, settings, contract), snapshot_date=snapshot_date, force=force
+        context=RunContext(spark, settings, contract),
+        snapshot_date=snapshot_date,
+        force=force,
+        due_only=due_only,
     )
     if not contract.derived:
         raise ConfigurationError(

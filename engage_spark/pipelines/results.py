@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date, datetime
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any
 
 from engage_spark.ml.measurement import MonitoredMeasure
@@ -492,6 +492,46 @@ class DemoResult(StageResult):
     """The result of every stage of the demo, in order."""
 
     stages: tuple[StageResult, ...]
+
+
+class StepOutcome(StrEnum):
+    """What became of a stage on a day."""
+
+    DONE = "done"
+    ALREADY_DONE = "already done"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    NOT_YET = "not yet"
+    NOT_RUN = "not run"
+    NOT_DELIVERED = "no delivery"
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the day does not have what the stage makes."""
+        return self in (StepOutcome.REJECTED, StepOutcome.FAILED, StepOutcome.NOT_RUN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineStep:
+    """A stage on a day, or on all of them together (`snapshot_date` None), and what became of it.
+
+    `message` says why, where it was not done; `exit_code` is what the stage's own command would end with.
+    """
+
+    snapshot_date: date | None
+    stage: str
+    outcome: StepOutcome
+    seconds: float
+    exit_code: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineResult(StageResult):
+    """What became of every stage on every day, in the order in which they ran."""
+
+    days: tuple[date, ...]
+    steps: tuple[PipelineStep, ...]
 
 
 # --- quality

@@ -185,11 +185,14 @@ class StageRunner:
 
     Building one does nothing below a path. In a catalog it lets the views show what is published, which a
     kill may have left undone (`show_published`).
+
+    A day that is asked for is done again, with `due_only` unless it is done.
     """
 
     context: RunContext
     snapshot_date: date | None = None
     force: bool = False
+    due_only: bool = False
 
     def __post_init__(self) -> None:
         show_published(self.context)
@@ -235,11 +238,16 @@ class StageRunner:
             kind=kind,
         )
 
+    @property
+    def does_again(self) -> bool:
+        """Whether work is done again that is done: because of `force`, or for a day that was asked for."""
+        return self.force or (self.snapshot_date is not None and not self.due_only)
+
     def is_due(self, work: StageRun) -> bool:
         """Return whether the work is to be done: it was asked for, or its rows are not published from these
         inputs, and no gate has rejected it as it is.
         """
-        return self.force or self.snapshot_date is not None or not (work.was_rejected or self.is_done(work))
+        return self.does_again or not (work.was_rejected or self.is_done(work))
 
     def is_done(self, work: StageRun) -> bool:
         """Return whether the rows of this very work are published, and are in their tables.

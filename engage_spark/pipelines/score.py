@@ -71,14 +71,16 @@ def run_score(
     snapshot_date: date | None = None,
     target: Sequence[str] = (),
     force: bool = False,
+    due_only: bool = False,
 ) -> ScoreResult:
     """Predict every target that has a champion, for one snapshot or for all that it has not scored yet.
 
     `target` names the targets; by default all of them. `snapshot_date` None: every snapshot without
     predictions, or whose tables changed since; the newest also where its champion, `models.reasons`, of two
     classes the money of a contact, or `features` settings changed. Older snapshots keep what was predicted
-    for them, so that it can be judged once labels are known; `snapshot_date` or `force` scores them anew. Its
-    rows are replaced in one commit, and other targets' rows stay, so a rerun gives the same rows.
+    for them, so that it can be judged once labels are known; `snapshot_date` or `force` scores them anew
+    (`due_only` does not). Its rows are replaced in one commit, and other targets' rows stay, so a rerun gives
+    the same rows.
 
     Cost: per snapshot one join of customers, features, graph and splits, which is written to scratch once
     where several targets are due and read by each; per target one pass through its model and the explanation
@@ -93,7 +95,7 @@ def run_score(
     """
     started = time.monotonic()
     context = RunContext(spark, settings, contract)
-    runner = StageRunner(context=context, snapshot_date=snapshot_date, force=force)
+    runner = StageRunner(context=context, snapshot_date=snapshot_date, force=force, due_only=due_only)
     inputs = find_model_inputs(context)
     if snapshot_date is not None and snapshot_date not in inputs.days:
         raise NotPublishedError(
@@ -116,7 +118,7 @@ def run_score(
     for day in [snapshot_date] if snapshot_date else sorted(inputs.days):
         stage_runs = {c.target: _stage_run(runner, inputs, day, c) for c in champions}
         due = {t: r for t, r in stage_runs.items() if runner.is_due(r)}
-        if snapshot_date is None and not force and day < max(inputs.days):
+        if not runner.does_again and day < max(inputs.days):
             as_made = {t for t, r in due.items() if _was_scored(context, r)}
             n_as_made += bool(as_made)
             due = {t: r for t, r in due.items() if t not in as_made}

@@ -47,6 +47,7 @@ CUSTOMERS = 240
 GRAPH = ("graph_features", "edge_strengths", "graph_comparison")
 CUSTOMERS_TABLE = judged_table(load_contract().entity)
 TABLE_JOBS = {"ingest.py": "ingest", "build_features.py": "features", "build_graph.py": "graph"}
+PIPELINE_JOB = "pipeline.py"
 MODEL_JOBS = {"train.py": "train", "score.py": "score", "monitor.py": "monitor", "analyze.py": "analyze"}
 """The stage of each job, in the order in which they run."""
 
@@ -191,7 +192,11 @@ def assert_done(ran: CommandResult, stage: str) -> None:
 
 
 def test_every_job_is_run_by_a_test() -> None:
-    assert {p.name for p in (ROOT / "jobs").glob("*.py")} == TABLE_JOBS.keys() | MODEL_JOBS.keys()
+    assert {p.name for p in (ROOT / "jobs").glob("*.py")} == {
+        *TABLE_JOBS,
+        *MODEL_JOBS,
+        PIPELINE_JOB,
+    }
 
 
 @pytest.mark.slow

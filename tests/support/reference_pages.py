@@ -53,6 +53,7 @@ ENTRY_POINTS = {
         "engage_spark.pipelines.graph.run",
         "engage_spark.pipelines.train.run",
         "engage_spark.pipelines.score",
+        "engage_spark.pipelines.pipeline.run_pipeline",
     ),
     "Results": ("engage_spark.pipelines.results",),
     "Questions": (
@@ -70,7 +71,7 @@ ABOUT_ERRORS = """\
 Every error raised on purpose is an `EngageError`. Its class is the cause, and `code` is the stable name of
 the cause. A command prints the error on standard error and ends with `exit_code`. With `--json` it also
 prints one object on standard output: `error` with `code`, `message`, `details`, `hint` and `exit_code`;
-after a failed gate also `result`.
+where something was done before it also `result`.
 
 Exit code 0 is success. After 2, something must be fixed before the next attempt. After 3, look at the
 rejected data. After 4, try again. Any other exception is unexpected and ends with 1.

@@ -65,6 +65,7 @@ PIPELINES = {
     "score": "run_score",
     "monitor.run": "run_monitor",
     "analyze.run": "run_analyze",
+    "pipeline": "run_pipeline",
     "runs": "list_runs",
     "models": "list_models",
 }
@@ -231,6 +232,20 @@ def test_options_reach_settings_and_pipeline(call: Call) -> None:
     assert call.arguments["snapshot_date"] == date(2025, 10, 21)
 
 
+def test_options_reach_the_pipeline(call: Call) -> None:
+    words = ("--from", "2025-10-21", "--to", "2025-10-23", "--stages", "ingest, features", "--keep-going")
+    assert code("pipeline", *words) == 0
+    given = {name: call.arguments[name] for name in ("first", "last", "stages", "as_of", "keep_going")}
+    assert given == {
+        "first": date(2025, 10, 21),
+        "last": date(2025, 10, 23),
+        "stages": ("ingest", "features"),
+        "as_of": None,
+        "keep_going": True,
+    }
+    assert code("pipeline", "--from", "21.10.2025") == 2
+
+
 @pytest.mark.parametrize(
     "argv", [("--env", "s3", "features"), ("features", "--env", "s3"), ("features", "--env=s3")]
 )
@@ -268,6 +283,7 @@ COMMANDS = [
     ("score",),
     ("monitor",),
     ("analyze",),
+    ("pipeline",),
     ("runs",),
     ("models",),
 ]

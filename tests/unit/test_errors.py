@@ -16,6 +16,7 @@ CODES = {
     "InputError": ("Input", 2),
     "NotDeliveredError": ("NotDelivered", 2),
     "NotPublishedError": ("NotPublished", 2),
+    "NotMaturedError": ("NotMatured", 2),
     "NoChampionError": ("NoChampion", 2),
     "FitError": ("FitFailed", 2),
     "PermanentError": ("Permanent", 1),

@@ -101,6 +101,8 @@ WORDING: dict[str, str] = {
         "nothing is scored: there is no champion for any of {targets} at {registry}; "
         "run `engage-spark train`, or choose a version by hand: `engage-spark models promote TARGET VERSION`"
     ),
+    # pipeline
+    "DaysWithoutDelivery": "neither delivered nor published: {days}",
     # train
     "TargetNotMatured": "{target} is not trained: no snapshot has matured",
     "LabelsNotDelivered": (

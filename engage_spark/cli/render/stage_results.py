@@ -1,4 +1,4 @@
-"""Render the results of synth, ingest, features, graph, runs and the demo."""
+"""Render the results of synth, ingest, features, graph, runs, the pipeline and the demo."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from engage_spark.pipelines.results import (
     IngestedSnapshot,
     IngestResult,
     MeasuredGraph,
+    PipelineResult,
+    PipelineStep,
     RunsResult,
+    StepOutcome,
     SynthResult,
 )
 from engage_spark.wording import counted
@@ -173,10 +176,38 @@ def render_runs(result: RunsResult) -> Summary:
     )
 
 
+def render_pipeline(result: PipelineResult) -> Summary:
+    """Show days in rows and stages in columns, what ran once for all days above them, and what went wrong."""
+    by_day = {(s.stage, s.snapshot_date): s for s in result.steps if s.snapshot_date is not None}
+    stages = list(dict.fromkeys(stage for stage, _ in by_day))
+    rows = (
+        (str(day), *(_step_text(by_day[stage, day]) for stage in stages)) for day in result.days if stages
+    )
+    return summary(
+        result,
+        lines=tuple((s.stage, _step_line(s)) for s in result.steps if s.snapshot_date is None),
+        table=table(("snapshot", *stages), rows),
+        more_notes=(
+            f"{s.stage}{f' of {s.snapshot_date}' if s.snapshot_date else ''}: {s.outcome}: {s.message}"
+            for s in result.steps
+            if s.message
+        ),
+    )
+
+
+def _step_line(step: PipelineStep) -> str:
+    return f"done, {_step_text(step)}" if step.outcome is StepOutcome.DONE else str(step.outcome)
+
+
+def _step_text(step: PipelineStep) -> str:
+    return f"{step.seconds:.1f} s" if step.outcome is StepOutcome.DONE else str(step.outcome)
+
+
 RENDERERS: Renderers = {
     SynthResult: render_synth,
     IngestResult: render_ingest,
     FeaturesResult: render_features,
     GraphResult: render_graph,
+    PipelineResult: render_pipeline,
     RunsResult: render_runs,
 }

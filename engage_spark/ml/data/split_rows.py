@@ -89,7 +89,7 @@ def choose_snapshots(
     that is tested on a day must not have learnt from what happened after it. A target without a matured
     snapshot has no entry. `landed`: see `known_days`.
 
-    Errors: ConfigurationError where no target has any.
+    Errors: NotMaturedError where no target has any.
     """
     snapshots = {}
     matured = matured_days(landed, targets, as_of=as_of)

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.contract import Contract, day_column
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import ConfigurationError, NotMaturedError
 from engage_spark.ml.feature_spec import FeatureSpec, Target, feature_tables
 from engage_spark.spark.joins import join_required
 from engage_spark.spark.schema import column_named
@@ -41,7 +41,7 @@ def matured_days(
 ) -> dict[str, tuple[date, ...]]:
     """List, per target, the snapshots whose labels are known (see `known_days`).
 
-    Errors: ConfigurationError where no target has any.
+    Errors: NotMaturedError where no target has any; ConfigurationError where there is no snapshot at all.
     """
     matured = {t.name: known_days(landed, t, as_of=as_of) for t in targets}
     if any(matured.values()):
@@ -54,14 +54,14 @@ def matured_days(
     windows = ", ".join(f"{t.name} {t.label_days} days" for t in targets)
     over = [d for d in sorted(landed) if any(label_end(d, t) < as_of for t in targets)]
     if over:
-        raise ConfigurationError(
+        raise NotMaturedError(
             f"no snapshot has labels that were known when it landed ({windows})",
             details=[f"{d} landed on {landed[d]}, before its windows were over" for d in over[:10]],
             hint="deliver the snapshots again with the labels, and run `engage-spark ingest`; for a backfill "
             "say with ingest.landed_at when they landed",
         )
     earliest = min(label_end(d, t) + timedelta(days=t.label_days > 0) for d in landed for t in targets)
-    raise ConfigurationError(
+    raise NotMaturedError(
         f"no snapshot has matured by {as_of}: the oldest is of {min(landed)}, "
         f"and its labels are known later ({windows})",
         hint=f"train on {earliest} or later, when the oldest has matured, or ingest older snapshots",

@@ -45,8 +45,10 @@ def run_analyze(
     contract: Contract,
     snapshot_date: date | None = None,
     force: bool = False,
+    due_only: bool = False,
 ) -> AnalyzeResult:
     """Describe the customers of `snapshot_date`, or of every published snapshot that is not up to date.
+    With `due_only` that of `snapshot_date` is left as it is where it is up to date.
 
     What is counted says the contract (`contract.analytics`). All tables of a day are published together. A
     day's week and month are merged from the states of their snapshots up to it, and it is compared with the
@@ -64,7 +66,7 @@ def run_analyze(
     """
     started = time.monotonic()
     context = RunContext(spark, settings, contract)
-    runner = StageRunner(context=context, snapshot_date=snapshot_date, force=force)
+    runner = StageRunner(context=context, snapshot_date=snapshot_date, force=force, due_only=due_only)
     stage = _Analysis(runner, analytics_spec_of(contract))
     days = [analyzed for day in stage.asked if (analyzed := stage.analyze(day)) is not None]
     return AnalyzeResult(

@@ -26,9 +26,10 @@ def run_graph(
     contract: Contract,
     snapshot_date: date | None = None,
     force: bool = False,
+    due_only: bool = False,
 ) -> GraphResult:
     """Measure the graph of `snapshot_date`, or of every published snapshot whose graph is missing or out of
-    date.
+    date. With `due_only` the one of `snapshot_date` is left as it is where it is up to date.
 
     A graph is out of date when its customers were published again, when a run has since delivered events up
     to its day, or when contract, settings or code have changed. It is not when a key was erased since: what
@@ -45,7 +46,7 @@ def run_graph(
     """
     started = time.monotonic()
     context, spec = RunContext(spark, settings, contract), graph_spec_of(contract)
-    runner = StageRunner(context=context, snapshot_date=snapshot_date, force=force)
+    runner = StageRunner(context=context, snapshot_date=snapshot_date, force=force, due_only=due_only)
     due = runner.due(
         graph_stage(spec),
         source=spec.entity,

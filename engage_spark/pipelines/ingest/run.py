@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
 
@@ -49,12 +49,16 @@ def run_ingest(
     contract: Contract,
     snapshot_date: date | None = None,
     force: bool = False,
+    due_only: bool = False,
+    tables: Collection[str] | None = None,
 ) -> IngestResult:
     """Check every delivered snapshot that is new or has changed (or the one of `snapshot_date`), then the
     logs beside it.
 
     A snapshot that was rejected is checked again when its files, the contract, the settings or the code have
-    changed. One that cannot be read does not hold up the others.
+    changed. One that cannot be read does not hold up the others. With `due_only` the snapshot of
+    `snapshot_date` is left as it is where it was checked before. `tables` names the tables of the contract
+    that are looked at, by default all.
 
     Cost: per table and snapshot, no job to list the files and to read their columns (see `list_files`,
     `read_inputs`); one narrow scan for the row count (footers), and
@@ -70,11 +74,12 @@ def run_ingest(
     """
     started = time.monotonic()
     context = RunContext(spark, settings, contract)
-    runner = StageRunner(context=context, snapshot_date=snapshot_date, force=force)
+    runner = StageRunner(context=context, snapshot_date=snapshot_date, force=force, due_only=due_only)
     notes: list[Note] = []
     with log.stage("listing the delivered files", root=settings.input.root):
-        snapshots = _list_snapshots(context, snapshot_date)
-        logs = _list_logs(context, notes)
+        wanted = {t.name for t in (contract.entity, *contract.logs)} if tables is None else set(tables)
+        snapshots = _list_snapshots(context, snapshot_date) if contract.entity.name in wanted else []
+        logs = _list_logs(context, wanted, notes)
         snapshots, logs = whole_deliveries(context, snapshots, logs, notes, snapshot_date=snapshot_date)
     landings = _landings(context, (*snapshots, *(manifest for _, manifest in logs)), notes)
     outcomes: list[TableOutcome] = []
@@ -100,6 +105,17 @@ def run_ingest(
     return result
 
 
+def delivered_days(spark: SparkSession, settings: Settings, *, contract: Contract) -> tuple[date, ...]:
+    """List the days of which the entity is delivered, oldest first.
+
+    Cost: see `list_inputs`; no file is read.
+    Errors: NotDeliveredError where nothing is delivered; InputError where a folder or a file is not named as
+    a delivery is.
+    """
+    manifests = _list_snapshots(RunContext(spark, settings, contract), None)
+    return tuple(sorted(m.day for m in manifests if m.day is not None))
+
+
 def _is_one_file(context: RunContext) -> bool:
     """Return whether the input is one file, which then holds a snapshot of the entity and no logs."""
     root = context.settings.input.root.rstrip("/")
@@ -118,10 +134,14 @@ def _list_snapshots(context: RunContext, snapshot_date: date | None) -> list[Inp
     )
 
 
-def _list_logs(context: RunContext, notes: list[Note]) -> list[tuple[Table, InputManifest]]:
-    """Return the logs that are delivered; a note says which are not."""
+def _list_logs(
+    context: RunContext, wanted: Collection[str], notes: list[Note]
+) -> list[tuple[Table, InputManifest]]:
+    """Return the wanted logs that are delivered; a note says which are not."""
     root, logs = context.settings.input.root.rstrip("/"), []
     for table in () if _is_one_file(context) else context.contract.logs:
+        if table.name not in wanted:
+            continue
         path = f"{root}/{table.name}"
         try:
             (manifest,) = list_inputs(

@@ -80,10 +80,10 @@ def run_train(
     scores per model. One Delta commit each for `splits` (where there are newcomers), `training_runs` and
     `runs`.
 
-    Errors: ConfigurationError where `as_of` is in the future, no snapshot has matured, or the rows cannot
-    be trained on; FitError where a fit fails; GateError where a strict audit stops; TransientError where
-    the cluster fails, or MLflow cannot be reached: the models are kept locally then, and the message says
-    where.
+    Errors: ConfigurationError where `as_of` is in the future or the rows cannot be trained on;
+    NotMaturedError where no snapshot has matured; FitError where a fit fails; GateError where a strict audit
+    stops; TransientError where the cluster fails, or MLflow cannot be reached: the models are kept locally
+    then, and the message says where.
     """
     started, as_of = time.monotonic(), past_day(as_of)
     context = RunContext(spark, settings, contract)

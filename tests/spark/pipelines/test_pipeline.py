@@ -1,0 +1,83 @@
+"""The pipeline on real tables: the same as its stages by hand, also after a kill, and day by day."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engage_spark.errors import GateError, NotDeliveredError
+from engage_spark.pipelines.analyze.run import run_analyze
+from engage_spark.pipelines.features import run_features
+from engage_spark.pipelines.ingest.run import run_ingest
+from engage_spark.pipelines.pipeline import run_pipeline
+from engage_spark.pipelines.results import PipelineResult, StepOutcome
+from tests.support.deliveries import BIKES, deliver, deliver_log, events, run_log, settings_of, stations
+from tests.support.delta_files import digests
+from tests.support.kill_harness import killed_at
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from engage_spark.settings import Settings
+
+D1, D2, D3 = "2025-10-21", "2025-10-22", "2025-10-23"
+STAGES = ("ingest", "features", "analyze")
+DONE, ALREADY, NOT_RUN = StepOutcome.DONE, StepOutcome.ALREADY_DONE, StepOutcome.NOT_RUN
+
+
+def outcomes(result: PipelineResult) -> dict[str, list[StepOutcome]]:
+    names = dict.fromkeys(s.stage for s in result.steps)
+    return {name: [s.outcome for s in result.steps if s.stage == name] for name in names}
+
+
+@pytest.mark.slow
+@pytest.mark.connect
+def test_a_range_of_days_is_as_its_stages_by_hand_and_goes_on_where_it_was_killed(
+    spark: SparkSession, session_settings: Settings, tmp_path: Path
+) -> None:
+    # the second day has a station more, and rides to it lie in the one delivery of rides
+    deliver(stations(20), BIKES, tmp_path, D1)
+    deliver(stations(21), BIKES, tmp_path, D2)
+    rides = BIKES.table("rides")
+    pairs = [(f"ST{i % 21:04d}", f"ST{(i + 1) % 21:04d}") for i in range(42)]
+    deliver_log(events(rides, pairs, [D2]), rides, tmp_path)
+    settings = settings_of(session_settings, tmp_path, landed_at=f"{D3}T12:00:00Z")
+    by_hand = settings.model_copy(
+        update={"lake": settings.lake.model_copy(update={"root": str(tmp_path / "by_hand")})}
+    )
+    for run in (run_ingest, run_features, run_analyze):
+        run(spark, by_hand, contract=BIKES)
+
+    run = partial(run_pipeline, spark, settings, contract=BIKES, stages=STAGES, last=date(2025, 10, 24))
+    assert killed_at("commit station_features", run)
+    result = run()
+    assert digests(tmp_path / "lake") == digests(tmp_path / "by_hand")
+    assert outcomes(result) == {
+        "ingest": [ALREADY] * 2, "logs": [ALREADY], "features": [DONE] * 2, "analyze": [DONE] * 2,
+    }  # fmt: skip
+    assert [n.facts["days"] for n in result.notes] == [("2025-10-23 to 2025-10-24",)]
+
+    # a day that is rejected ends the range, and is not judged again
+    before = len(run_log(settings).attempts(spark))
+    broken = stations(20, seed=3)
+    broken["operator_owner"] = "somebody"
+    deliver(broken, BIKES, tmp_path, D3)
+    for attempts in (1, 1):
+        with pytest.raises(GateError) as rejected:
+            run()
+        result = rejected.value.result
+        assert isinstance(result, PipelineResult)
+        assert outcomes(result) == {
+            "ingest": [ALREADY, ALREADY, StepOutcome.REJECTED],
+            "logs": [ALREADY],
+            "features": [ALREADY, ALREADY, NOT_RUN],
+            "analyze": [ALREADY, ALREADY, NOT_RUN],
+        }
+        assert len(run_log(settings).attempts(spark)) == before + attempts
+    with pytest.raises(NotDeliveredError, match="no day from 2026-01-01") as nothing:
+        run_pipeline(spark, settings, contract=BIKES, first=date(2026, 1, 1))
+    assert nothing.value.details == ("there are 2025-10-21 to 2025-10-23",)
