@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from engage_spark.contract.model import Contract
@@ -12,16 +14,16 @@ from engage_spark.contract.validation import find_contradictions
 from engage_spark.errors import ContractError
 from engage_spark.wording import counted
 
-PACKAGED = Path(__file__).parent / "engagement.odcs.yaml"
-SYSTEM = Path(__file__).parent / "system.odcs.yaml"
+PACKAGED: Traversable = files(__package__) / "engagement.odcs.yaml"
+SYSTEM: Traversable = files(__package__) / "system.odcs.yaml"
 
 
-def load_contract(path: Path | str | None = None) -> Contract:
-    """Read a contract; None is the packaged one.
+def load_contract(path: Traversable | str | None = None) -> Contract:
+    """Read a contract from a path or a packaged file; None is the packaged one of customers.
 
     Errors: one ContractError that lists everything wrong with it.
     """
-    where = PACKAGED if path is None else Path(path)
+    where = PACKAGED if path is None else Path(path) if isinstance(path, str) else path
     contract, problems = parse_contract(read_contract_text(where), origin=where.name)
     problems += find_contradictions(contract, of_package=where == SYSTEM)
     if problems:
@@ -45,7 +47,7 @@ def system_contract() -> Contract:
     return load_contract(SYSTEM)
 
 
-def lint(path: Path | str | None = None) -> list[str]:
+def lint(path: Traversable | str | None = None) -> list[str]:
     """List everything wrong with a contract file; an empty list means that it can be used."""
     try:
         load_contract(path)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import yaml
@@ -52,7 +52,7 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.replace("\r\n", "\n").replace("\r", "\n").encode()).hexdigest()
 
 
-def read_contract_text(path: Path) -> str:
+def read_contract_text(path: Traversable) -> str:
     """Read the text of a contract file.
 
     Errors: ContractError when it is missing or not UTF-8.

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from importlib import import_module
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from engage_spark.gx.gx_runner import quiet, require_gx
 from engage_spark.gx.recorded_results import PublishedValidation
 from engage_spark.masking import escaped
 
-HERE = Path(__file__).parent
 ASSETS = ("offline.css", "offline.js")
 SITE = "data_docs"
 _LOADED = re.compile(
@@ -55,7 +55,7 @@ def build_site(documents: Iterable[PublishedValidation], out: Path) -> Path:
         context.build_data_docs(site_names=[SITE])
     for asset in ASSETS:
         (out / "static").mkdir(exist_ok=True)
-        shutil.copyfile(HERE / asset, out / "static" / asset)
+        (out / "static" / asset).write_bytes((files(__package__) / asset).read_bytes())
     for page in sorted(out.rglob("*.html")):
         depth = len(page.relative_to(out).parts) - 1
         page.write_text(

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
-from pathlib import Path
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -60,16 +61,25 @@ def run_id(
 
 @cache
 def code_version() -> str:
-    """Return the package version and a digest of its source files: any change of code changes it."""
-    home = Path(engage_spark.__file__).parent
+    """Return the package version and a digest of its source files: any change of code changes it.
+
+    It is the same from a checkout, an installed wheel and a zip archive.
+    """
     digest = hashlib.sha256()
-    for path in sorted(
-        p for p in home.rglob("*") if p.suffix in (".py", ".yaml") and "__pycache__" not in p.parts
-    ):
-        digest.update(
-            path.relative_to(home).as_posix().encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n")
-        )
+    for name, content in sorted(_sources(files("engage_spark"))):
+        digest.update(name.encode() + b"\0" + content.replace(b"\r\n", b"\n"))
     return f"{engage_spark.__version__}+{digest.hexdigest()[:12]}"
+
+
+def _sources(folder: Traversable, *, within: str = "") -> Iterator[tuple[str, bytes]]:
+    """Read the modules and declarations; the packaged settings go into a run by their values."""
+    for entry in folder.iterdir():
+        name = f"{within}{entry.name}"
+        if entry.is_dir():
+            if entry.name not in ("__pycache__", "_conf"):
+                yield from _sources(entry, within=f"{name}/")
+        elif entry.name.endswith((".py", ".yaml")):
+            yield name, entry.read_bytes()
 
 
 @dataclass(frozen=True)

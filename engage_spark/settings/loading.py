@@ -8,6 +8,8 @@ import re
 import types
 import typing
 from collections.abc import Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,15 +42,17 @@ class SettingsLayer(NamedTuple):
     values: dict[str, Any]
 
 
-def conf_dir(stated: str | Path | None = None) -> Path:
+def conf_dir(stated: str | Path | None = None) -> Traversable:
     """Find the directory of base.yaml.
 
     It is `stated` (`--conf-dir`), else `ENGAGE_SPARK_CONF_DIR`, the checkout's conf/, or the packaged copy.
     Errors: ConfigurationError where it holds no base.yaml.
     """
-    package = Path(__file__).resolve().parents[1]
+    package = files("engage_spark")
+    checkout = Path(__file__).resolve().parents[2]
     configured = stated or os.environ.get("ENGAGE_SPARK_CONF_DIR")
-    for candidate in [Path(configured)] if configured else [package.parent / "conf", package / "_conf"]:
+    candidates: list[Traversable] = [checkout / "conf", package / "_conf"]
+    for candidate in [Path(configured)] if configured else candidates:
         if (candidate / "base.yaml").is_file():
             return candidate
     raise ConfigurationError(
@@ -74,11 +78,12 @@ def load_settings(
     )
 
 
-def _build(env: str, *, directory: Path, overrides: tuple[str, ...]) -> Settings:
+def _build(env: str, *, directory: Traversable, overrides: tuple[str, ...]) -> Settings:
     """Build the settings of all layers; one error lists everything that is wrong in any of them."""
     overlay = directory / f"{env}.yaml"
     if env == "base" or not overlay.is_file():
-        overlays = sorted(p.stem for p in directory.glob("*.yaml") if p.stem != "base")
+        files_there = (p.name.rpartition(".") for p in directory.iterdir())
+        overlays = sorted(stem for stem, _, ending in files_there if ending == "yaml" and stem != "base")
         hint = difflib.get_close_matches(env, overlays, n=1)
         raise ConfigurationError(
             f"there is no environment {env!r}: {directory} has no overlay of that name"
@@ -112,7 +117,7 @@ def _build(env: str, *, directory: Path, overrides: tuple[str, ...]) -> Settings
     return settings
 
 
-def _from_file(path: Path, problems: list[str]) -> dict[str, Any]:
+def _from_file(path: Traversable, problems: list[str]) -> dict[str, Any]:
     try:
         values = load_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as e:

@@ -40,10 +40,16 @@ class Started(NamedTuple):
 
 
 @contextlib.contextmanager
-def process(words: list[str], *, cwd: Path, log: Path) -> Iterator[Started]:
-    """A process in a group of its own, ended with the block, its output in a file."""
+def process(
+    words: list[str], *, cwd: Path, log: Path, more: Mapping[str, str] | None = None
+) -> Iterator[Started]:
+    """A process in a group of its own, ended with the block, its output in a file; `more` is added to its
+    environment.
+    """
     with log.open("wb") as log_file:
-        env = environment({"SPARK_HOME": str(SPARK_HOME), "SPARK_DAEMON_JAVA_OPTS": SHORT_LIVED})
+        env = environment(
+            {"SPARK_HOME": str(SPARK_HOME), "SPARK_DAEMON_JAVA_OPTS": SHORT_LIVED, **(more or {})}
+        )
         started = subprocess.Popen(
             words, cwd=cwd, env=env, stdout=log_file, stderr=log_file, start_new_session=True
         )
@@ -70,9 +76,11 @@ def wait_for(started: Started, pattern: str, seconds: int = 60) -> str:
 
 
 @contextlib.contextmanager
-def standalone_cluster(home: Path, workers: Mapping[str, int]) -> Iterator[str]:
+def standalone_cluster(
+    home: Path, workers: Mapping[str, int], *, more: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """A master and its workers, by name with their cores; the address is given. A worker's folder in `home`
-    has its name.
+    has its name; `more` is added to the environment of all.
     """
     with contextlib.ExitStack() as running:
 
@@ -82,7 +90,7 @@ def standalone_cluster(home: Path, workers: Mapping[str, int]) -> Iterator[str]:
                 f"org.apache.spark.deploy.{role.lower()}.{role}",
                 *("--host", "127.0.0.1", "--webui-port", "0", *words),
             ]
-            return running.enter_context(process(command, cwd=home, log=home / f"{name}.log"))
+            return running.enter_context(process(command, cwd=home, log=home / f"{name}.log", more=more))
 
         master = start("master", "Master", "--port", "0")
         address = wait_for(master, r"Starting Spark master at (spark://\S+)")
@@ -104,7 +112,20 @@ def submit(address: str, script: Path, *words: str, cwd: Path, conf: Mapping[str
     spares Ivy's work; the README names packages.
     """
     delta = jars.fetch((versions.installed_pair().delta_package,), ivy=jars.ivy_home({}))
+    return submit_with(
+        address, script, *words, cwd=cwd, conf={"spark.jars": ",".join(map(str, delta)), **conf}
+    )
+
+
+def submit_with(
+    address: str,
+    script: Path,
+    *words: str,
+    cwd: Path,
+    conf: Mapping[str, str],
+    more: Mapping[str, str] | None = None,
+) -> CommandResult:
+    """As `submit`, with the jars that `conf` names alone; `more` is added to the environment."""
     command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", address]
-    command += ["--jars", ",".join(map(str, delta))]
     command += [word for key, value in (CONF | dict(conf)).items() for word in ("--conf", f"{key}={value}")]
-    return run([*command, str(script), *words], cwd=cwd, env={"SPARK_HOME": str(SPARK_HOME)})
+    return run([*command, str(script), *words], cwd=cwd, env={"SPARK_HOME": str(SPARK_HOME), **(more or {})})
