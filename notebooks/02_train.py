@@ -1,10 +1,8 @@
 # Databricks notebook source
 # MAGIC %md
 # MAGIC # Train, evaluate and register a model of every target
-# MAGIC Takes published snapshots whose label window has closed. On Databricks set `tracking.uri=databricks`,
-# MAGIC `tracking.registry=databricks-uc`, `tracking.prefix=catalog.schema.`,
-# MAGIC `tracking.experiment=/Shared/engage-spark`;
-# MAGIC `lake.scratch` must be a volume: models pass through it.
+# MAGIC Takes published snapshots whose label window has closed. Models go where `tracking` of
+# MAGIC `conf/databricks.yaml` says; `lake.scratch` must be a volume: models pass through it.
 
 # COMMAND ----------
 

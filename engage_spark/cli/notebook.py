@@ -13,11 +13,13 @@ from engage_spark.cli import console
 from engage_spark.contract import load_contract
 from engage_spark.errors import ConfigurationError, GateError
 from engage_spark.pipelines.results import (
+    AnalyzeResult,
     FeaturesResult,
     GraphResult,
     IngestResult,
     ModelsResult,
     ScoreResult,
+    ShowResult,
     StageResult,
     TrainResult,
 )
@@ -25,6 +27,9 @@ from engage_spark.settings import load_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+    from engage_spark.insight.ask import Conversation
+    from engage_spark.insight.ask.conversation import SpokenReply
 
 R = TypeVar("R", bound=StageResult)
 WIDGETS = {"env": "databricks", "set": "", "snapshot_date": ""}
@@ -51,6 +56,7 @@ class Notebook:
         self.settings = load_settings(parameters["env"] or None, overrides=parameters["set"].split())
         self.contract = load_contract(self.settings.contract)
         self.snapshot_date = _day(parameters["snapshot_date"])
+        self._conversation: Conversation | None = None
         self._open = ExitStack()
         atexit.register(self._open.close)
 
@@ -125,6 +131,43 @@ class Notebook:
                 force=force,
             )
         )
+
+    def analyze(self, *, snapshot_date: date | None = None, force: bool = False) -> AnalyzeResult:
+        """Describe the customers of a day (default: the notebook's) and show the result."""
+        from engage_spark.pipelines.analyze.run import run_analyze
+
+        day = snapshot_date or self.snapshot_date
+        return self._run(
+            lambda: run_analyze(
+                self.spark, self.settings, contract=self.contract, snapshot_date=day, force=force
+            )
+        )
+
+    def quality(self, *, snapshot_date: date | None = None, table: str | None = None) -> ShowResult:
+        """Show what was broken on a day that was checked (default: the notebook's, or the newest)."""
+        from engage_spark.pipelines.quality.show import run_show
+
+        day = snapshot_date or self.snapshot_date
+        return self._run(
+            lambda: run_show(
+                self.spark, self.settings, contract=self.contract, snapshot_date=day, table=table
+            )
+        )
+
+    def ask(self, *questions: str) -> list[SpokenReply]:
+        """Answer questions as `engage-spark ask` does, as one conversation, and show the answers.
+
+        Errors: ConfigurationError where the lake is a catalog: it is read by path.
+        """
+        from engage_spark.insight.ask import Conversation
+        from engage_spark.insight.session import open_insight
+
+        if self._conversation is None:
+            self._conversation = Conversation(open_insight(self.settings))
+        replies = [self._conversation.ask(question) for question in questions]
+        for reply in replies:
+            console.document(f"{reply.text}\n")
+        return replies
 
     def models(self) -> ModelsResult:
         """List champions and challengers as `engage-spark models` does."""

@@ -19,6 +19,7 @@ from engage_spark.lake.spark_errors import input_error, to_engage_error
 from engage_spark.settings import csv_delimiter_problem
 from engage_spark.spark.failures import SPARK_ERRORS, first_line
 from engage_spark.spark.files import path_of_this_process, read_bytes
+from engage_spark.spark.guarantees import STRICT_READS
 from engage_spark.spark.joins import union_of
 from engage_spark.spark.schema import UnreadableType, column_named, widest_type
 
@@ -114,7 +115,7 @@ def _parquet(spark: SparkSession, listing: Listing) -> AnyTable:
     by_path = read_columns(spark, listing.files)
     if by_path is None:
         paths = [literal_path(f.path) for f in listing.files]
-        schema = spark.read.option("mergeSchema", "true").parquet(*paths).schema
+        schema = spark.read.options(**STRICT_READS, mergeSchema="true").parquet(*paths).schema
         merged: Columns = tuple((f.name, f.dataType) for f in schema.fields)
         by_path = {f.path: merged for f in listing.files}
     types: dict[str, list[T.DataType]] = {}
@@ -158,7 +159,7 @@ def _parquet(spark: SparkSession, listing: Listing) -> AnyTable:
         held = {n: t for n, t in by_path[files[0].path] if n in target and not isinstance(t, T.NullType)}
         fields = [T.StructField(n, t) for n, t in held.items() if isinstance(t, T.DataType)]
         schema = T.StructType([*fields, *(T.StructField(n, T.StringType()) for n in folders)])
-        reader = spark.read.schema(schema).option("basePath", _base_path(listing))
+        reader = spark.read.options(**STRICT_READS).schema(schema).option("basePath", _base_path(listing))
         rows = reader.parquet(*(literal_path(f.path) for f in files))
         columns = [
             (column_named(n) if n in held else F.lit(None)).cast(t).alias(n) for n, t in target.items()
@@ -179,6 +180,7 @@ def _csv(spark: SparkSession, listing: Listing, *, delimiter: str, null: str) ->
         "mode": "FAILFAST",
         "columnPruning": "false",
         "maxCharsPerColumn": str(MAX_LINE_BYTES),
+        **STRICT_READS,
         **_csv_shape(spark, listing.files, delimiter),
     }
     # Given as files, they have no folders that could be columns.

@@ -20,6 +20,7 @@ from engage_spark.contract import Table
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.spark_errors import translate_spark_errors
 from engage_spark.side_effects import announce
+from engage_spark.spark.guarantees import is_available
 from engage_spark.spark.schema import spark_schema
 from engage_spark.spark.sql_text import quoted_name
 
@@ -168,8 +169,12 @@ def remove_old_files(spark: SparkSession, lake: Lake, name: str) -> int | None:
 def few_listing_tasks(spark: SparkSession) -> Iterator[None]:
     """List files in few tasks for the length of the block.
 
-    Delta starts 10,000, for a table of some hundred folders: more than half a minute on two cores.
+    Delta starts 10,000, for a table of some hundred folders: more than half a minute on two cores. A session
+    that has no such option is left as it is.
     """
+    if not is_available(spark, LISTING):
+        yield
+        return
     before = spark.conf.get(LISTING, None)
     spark.conf.set(LISTING, "64")
     try:

@@ -27,6 +27,7 @@ from engage_spark.lake.parquet_columns import Columns, FileRange, read_columns
 from engage_spark.lake.spark_errors import input_error
 from engage_spark.spark.failures import SPARK_ERRORS, first_line
 from engage_spark.spark.files import path_of_this_process, read_bytes
+from engage_spark.spark.guarantees import STRICT_READS
 from engage_spark.spark.joins import union_of
 from engage_spark.spark.schema import (
     ConformedInput,
@@ -135,7 +136,7 @@ def _read_delta(spark: SparkSession, manifest: InputManifest, table: Table) -> C
 def _merged_by_spark(spark: SparkSession, manifest: InputManifest) -> Mapping[str, Columns]:
     """Return the columns that Spark merges of all files, for each of them."""
     paths = [literal_path(f.path) for f in manifest.files]
-    schema = spark.read.option("mergeSchema", "true").parquet(*paths).schema
+    schema = spark.read.options(**STRICT_READS, mergeSchema="true").parquet(*paths).schema
     columns: Columns = tuple((f.name, f.dataType) for f in schema.fields)
     return dict.fromkeys(manifest.paths, columns)
 
@@ -225,7 +226,7 @@ def _parquet_rows(
         for n, t in group.columns
         if n in wanted and not isinstance(t, UnreadableType | T.NullType)
     ]
-    return spark.read.schema(T.StructType(fields)).parquet(*group.paths)
+    return spark.read.options(**STRICT_READS).schema(T.StructType(fields)).parquet(*group.paths)
 
 
 def _selected(
@@ -303,6 +304,7 @@ def _csv_options(delimiter: str, null: str) -> dict[str, str]:
         "quote": '"',
         "escape": '"',
         "maxCharsPerColumn": str(MAX_LINE_BYTES),
+        **STRICT_READS,
     }
 
 

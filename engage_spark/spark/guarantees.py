@@ -18,7 +18,14 @@ GUARANTEES = {
     "spark.sql.files.ignoreMissingFiles": "false",
 }
 """ANSI: an overflow or a bad cast fails instead of turning into null. UTC: a day is the same day everywhere.
-The last two: a broken or vanished file fails instead of silently losing its rows."""
+The last two: a broken or vanished file fails instead of silently losing its rows. A session that has no such
+options to show or set, as on serverless compute, loses none either: every reader of files says the same as an
+option of its own (`STRICT_READS`)."""
+
+STRICT_READS = {"ignoreCorruptFiles": "false", "ignoreMissingFiles": "false"}
+"""Options of a reader of files."""
+_OF_READERS = tuple(f"spark.sql.files.{name}" for name in STRICT_READS)
+_NOT_AVAILABLE = "CONFIG_NOT_AVAILABLE"
 
 
 def set_guarantees(spark: SparkSession) -> dict[str, str | None]:
@@ -30,15 +37,15 @@ def set_guarantees(spark: SparkSession) -> dict[str, str | None]:
     before: dict[str, str | None] = {}
     wrong: list[str] = []
     for key, value in GUARANTEES.items():
-        was = _option(spark, key)
-        if was == value:
+        was = session_option(spark, key)
+        if was == value or (was is None and key in _OF_READERS and not is_available(spark, key)):
             continue
         try:
             spark.conf.set(key, value)
         except Exception as e:  # noqa: BLE001 (the classes differ between classic and Connect; all of them mean: refused)
             wrong.append(f"{key} is {was}, must be {value}, and cannot be set ({type(e).__name__})")
             continue
-        if (now := _option(spark, key)) != value:
+        if (now := session_option(spark, key)) != value:
             wrong.append(f"{key} is {now}, must be {value}, and does not change when set")
         else:
             before[key] = was
@@ -71,7 +78,11 @@ def require_guarantees(spark: SparkSession, what: str) -> None:
 
     Errors: ConfigurationError that lists them.
     """
-    wrong = [f"{k} is {now}" for k, v in GUARANTEES.items() if (now := _option(spark, k)) != v]
+    wrong = [
+        f"{k} is {now}"
+        for k, v in GUARANTEES.items()
+        if (now := session_option(spark, k)) != v and (k not in _OF_READERS or is_available(spark, k))
+    ]
     if wrong:
         raise ConfigurationError(
             f"{what} depends on options of the session, which are not as they have to be",
@@ -91,6 +102,23 @@ def _restore(spark: SparkSession, before: dict[str, str | None]) -> None:
             spark.conf.set(key, value)
 
 
-def _option(spark: SparkSession, key: str) -> str | None:
-    value = spark.conf.get(key, None)
+def session_option(spark: SparkSession, key: str) -> str | None:
+    """Return an option of a session; None where it is not set, or the session does not let anybody see it."""
+    try:
+        value = spark.conf.get(key, None)
+    except Exception as e:
+        if _NOT_AVAILABLE not in str(e):
+            raise
+        return None
     return value.lower() if value in ("True", "False", "TRUE", "FALSE") else value
+
+
+def is_available(spark: SparkSession, key: str) -> bool:
+    """Return whether a session lets an option be seen."""
+    try:
+        spark.conf.get(key, None)
+    except Exception as e:
+        if _NOT_AVAILABLE not in str(e):
+            raise
+        return False
+    return True

@@ -78,6 +78,13 @@ def test_raw_files_become_features_and_a_graph(
         assert fragment in out
     assert shown["notebook"].table("customer_features").count() == 200
     assert shown["notebook"].table("graph_features").count() == 200
+    run("04_quality.py", places, monkeypatch)
+    out = capsys.readouterr().out
+    assert "quality show" in out and "2025-10-21" in out
+    answers = run("05_answers.py", places, monkeypatch)["answers"]
+    assert [a.is_answered for a in answers] == [True, True]
+    out = capsys.readouterr().out
+    assert "analyze" in out and "200" in answers[0].text and answers[0].text in out
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from engage_spark.pipelines.results import PipelineResult, StepOutcome
 from tests.support.deliveries import BIKES, deliver, deliver_log, events, run_log, settings_of, stations
 from tests.support.delta_files import digests
 from tests.support.kill_harness import killed_at
+from tests.support.serverless import serverless
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -54,7 +55,9 @@ def test_a_range_of_days_is_as_its_stages_by_hand_and_goes_on_where_it_was_kille
 
     run = partial(run_pipeline, spark, settings, contract=BIKES, stages=STAGES, last=date(2025, 10, 24))
     assert killed_at("commit station_features", run)
-    result = run()
+    with serverless(spark) as refusing:
+        result = run()
+    assert refusing.refused >= {"spark.sql.files.ignoreCorruptFiles"}, "it was asked, and nobody minds"
     assert digests(tmp_path / "lake") == digests(tmp_path / "by_hand")
     assert outcomes(result) == {
         "ingest": [ALREADY] * 2, "logs": [ALREADY], "features": [DONE] * 2, "analyze": [DONE] * 2,
