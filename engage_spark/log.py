@@ -77,9 +77,13 @@ def subject(name: str) -> Iterator[None]:
 
 @contextmanager
 def stage(name: str, **facts: Any) -> Iterator[None]:
-    """Show a spinner while a block runs, and log its seconds when it ends or fails."""
+    """Show a spinner while a block runs, and log its seconds when it ends or fails.
+
+    Every JSON line of a stage with a run_id carries it, also those of the stages inside it.
+    """
     started, name = time.monotonic(), f"{_subject.get()}{name}"
     console = _console[0] if _console else None
+    bound = {"run_id": facts["run_id"]} if "run_id" in facts and console is None else {}
     try:
         if console is not None and console.is_terminal:
             with console.status(escape(shown(f"{name} …"))):
@@ -87,7 +91,8 @@ def stage(name: str, **facts: Any) -> Iterator[None]:
         else:
             if structlog.is_configured():
                 event(f"{name}: started", level="debug", **facts)
-            yield
+            with structlog.contextvars.bound_contextvars(**bound):
+                yield
     except BaseException:
         event(f"{name}: failed", level="error", seconds=round(time.monotonic() - started, 1), **facts)
         raise

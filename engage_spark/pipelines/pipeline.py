@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -26,6 +27,7 @@ from engage_spark.errors import (
 )
 from engage_spark.lake import translate_spark_errors
 from engage_spark.ml.feature_spec import targets_of
+from engage_spark.openlineage import LineageJob, running
 from engage_spark.pipelines.analyze.run import run_analyze
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.features import run_features
@@ -117,7 +119,13 @@ def run_pipeline(
     if not days:
         raise _no_day(contract, settings, first, last, sorted(known), "ingest" in names)
     plan = _plan(spark, settings, contract, names, delivered=delivered, as_of=as_of)
-    steps, errors = run_stages(plan, days, keep_going=keep_going, on_result=on_result)
+    described = LineageJob(name="pipeline", kind="PIPELINE", key=uuid.uuid4().hex, day=days[-1])
+    with running(settings.lineage, lambda: described) as job:
+        steps, errors = run_stages(plan, days, keep_going=keep_going, on_result=on_result)
+        if job is not None and errors:
+            job.fail("; ".join(e.message for e in errors))
+        elif job is not None:
+            job.complete(())
     absent = tuple(_ranges(set(_span(first or days[0], last or days[-1])) - set(days)))
     result = PipelineResult(
         stage="pipeline",

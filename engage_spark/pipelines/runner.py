@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -17,8 +18,10 @@ from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE, VALID, Table, judged_table
 from engage_spark.errors import NotPublishedError, TransientError
 from engage_spark.lake import Evidence, Lock, table_lock, translate_spark_errors
+from engage_spark.openlineage import RunningJob, running
 from engage_spark.pipelines.catalog_views import show_published
 from engage_spark.pipelines.context import RunContext, StageRun, now
+from engage_spark.pipelines.stage_lineage import lineage_job, tell_end
 from engage_spark.pipelines.stages import ingest_stage
 from engage_spark.publication import RUN_ID, Kind, Publication, Run, kept_run
 from engage_spark.side_effects import announce
@@ -37,6 +40,8 @@ class Attempt:
     work: StageRun
     started_at: datetime
     locks: tuple[Lock, ...] = ()
+    job: RunningJob | None = None
+    """Where OpenLineage is told how the attempt ends."""
     outputs: dict[str, int] = field(default_factory=dict)
 
     def replace(
@@ -148,9 +153,11 @@ class Attempt:
         )
         self._require_locks()
         announce(f"row in runs of {self.work.stage}")
-        run = self.context.log.append(self.context.spark, run, evidence)
+        published = self.context.log.append(self.context.spark, run, evidence)
         show_published(self.context)
-        return run
+        if self.job is not None:
+            tell_end(self.context, self.job, published, self.outputs)
+        return published
 
     def _require_locks(self) -> None:
         for lock in self.locks:
@@ -306,6 +313,7 @@ class StageRunner:
         """Open an attempt at the work, logged as `what` with its run_id and duration.
 
         The locks of `tables` are held until it ends. Runs that others have published meanwhile are read.
+        Where `lineage` is set, OpenLineage is told of its start and its end.
         Errors: TransientError where another process is writing one of the tables.
         """
         spark, lake = self.context.spark, self.context.lake
@@ -318,8 +326,13 @@ class StageRunner:
                     previous=self.publication.latest.get(key),
                     published=self.publication.published.get(key),
                 )
-            with translate_spark_errors(f"{work.stage} of {work.snapshot_date} did not end"):
-                yield Attempt(context=self.context, work=work, started_at=now(), locks=locks)
+            started_at = now()
+            describe = partial(lineage_job, self.context, work, started_at=started_at, tables=tables)
+            with (
+                running(self.context.settings.lineage, describe) as job,
+                translate_spark_errors(f"{work.stage} of {work.snapshot_date} did not end"),
+            ):
+                yield Attempt(context=self.context, work=work, started_at=started_at, locks=locks, job=job)
 
     def places(self, *tables: str) -> dict[str, str]:
         """Return where tables are, by name: a path or a catalog name."""

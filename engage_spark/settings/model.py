@@ -386,6 +386,20 @@ class InsightSettings(Section):
     """Whether customers are listed by their keys where the contract classifies those as personal."""
 
 
+class LineageSettings(Section):
+    """Where OpenLineage is told what runs. Left out, nobody is told."""
+
+    url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    """Address of an OpenLineage endpoint, such as `http://localhost:5000`; events go to its
+    `/api/v1/lineage`."""
+    api_key: SecretStr | None = None
+    """Key that is sent to `url`, as a bearer token."""
+    file: Location | None = None
+    """File of this machine that events are added to, one JSON object a line."""
+    namespace: Annotated[str, Field(min_length=1)] = "engage-spark"
+    """Namespace of the jobs, and of tables in a catalog."""
+
+
 class LogSettings(Section):
     """What is logged, and where Spark's own log goes."""
 
@@ -428,6 +442,7 @@ class Settings(_Masked, BaseSettings):
     insight: InsightSettings = InsightSettings()
     tracking: TrackingSettings = TrackingSettings()
     synth: SynthSettings = SynthSettings()
+    lineage: LineageSettings = LineageSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,9 +16,11 @@ from engage_spark.pipelines.features import run_features
 from engage_spark.pipelines.ingest.run import run_ingest
 from engage_spark.pipelines.pipeline import run_pipeline
 from engage_spark.pipelines.results import PipelineResult, StepOutcome
+from engage_spark.settings import LineageSettings
 from tests.support.deliveries import BIKES, deliver, deliver_log, events, run_log, settings_of, stations
 from tests.support.delta_files import digests
 from tests.support.kill_harness import killed_at
+from tests.support.lineage_schema import require_event
 from tests.support.serverless import serverless
 
 if TYPE_CHECKING:
@@ -35,6 +38,33 @@ def outcomes(result: PipelineResult) -> dict[str, list[StepOutcome]]:
     return {name: [s.outcome for s in result.steps if s.stage == name] for name in names}
 
 
+def told(path: Path) -> list[dict[str, Any]]:
+    events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for event in events:
+        require_event(event)
+    return events
+
+
+def require_told(path: Path, home: Path) -> None:
+    """What OpenLineage was told of a pipeline that was killed, and of the one after it."""
+    events = told(path)
+    (end,) = (e for e in events if e["job"]["name"] == "pipeline" and e["eventType"] == "COMPLETE")
+    pipeline = end["run"]["runId"]
+    ended = [
+        e for e in events if e["eventType"] == "COMPLETE" and e["run"]["facets"].get("parent", {}).get("run")
+        == {"runId": pipeline}
+    ]  # fmt: skip
+    assert [e["job"]["name"] for e in ended] == ["features:station_features"] * 2 + ["analyze"] * 2
+    started = {e["run"]["runId"] for e in events if e["eventType"] == "START"}
+    assert {e["run"]["runId"] for e in ended} <= started and len(started) == len(ended) + 6
+    (read,), (written,) = ended[1]["inputs"], ended[1]["outputs"]
+    assert (read["namespace"], read["name"]) == ("file", str(home / "lake" / "stations_judged"))
+    assert (written["namespace"], written["name"]) == ("file", str(home / "lake" / "station_features"))
+    assert written["outputFacets"]["outputStatistics"]["rowCount"] == 21
+    columns = {f["name"]: f["type"] for f in written["facets"]["schema"]["fields"]}
+    assert columns["station_code"] == "string" and "_run_id" in columns
+
+
 @pytest.mark.slow
 @pytest.mark.connect
 def test_a_range_of_days_is_as_its_stages_by_hand_and_goes_on_where_it_was_killed(
@@ -50,6 +80,8 @@ def test_a_range_of_days_is_as_its_stages_by_hand_and_goes_on_where_it_was_kille
     by_hand = settings.model_copy(
         update={"lake": settings.lake.model_copy(update={"root": str(tmp_path / "by_hand")})}
     )
+    lineage = tmp_path / "events.jsonl"
+    settings = settings.model_copy(update={"lineage": LineageSettings(file=str(lineage))})
     for run in (run_ingest, run_features, run_analyze):
         run(spark, by_hand, contract=BIKES)
 
@@ -63,6 +95,8 @@ def test_a_range_of_days_is_as_its_stages_by_hand_and_goes_on_where_it_was_kille
         "ingest": [ALREADY] * 2, "logs": [ALREADY], "features": [DONE] * 2, "analyze": [DONE] * 2,
     }  # fmt: skip
     assert [n.facts["days"] for n in result.notes] == [("2025-10-23 to 2025-10-24",)]
+
+    require_told(lineage, tmp_path)
 
     # a day that is rejected ends the range, and is not judged again
     before = len(run_log(settings).attempts(spark))
@@ -81,6 +115,8 @@ def test_a_range_of_days_is_as_its_stages_by_hand_and_goes_on_where_it_was_kille
             "analyze": [ALREADY, ALREADY, NOT_RUN],
         }
         assert len(run_log(settings).attempts(spark)) == before + attempts
+    failed = [e for e in told(lineage) if e["eventType"] == "FAIL"]
+    assert [e["job"]["name"] for e in failed] == ["ingest:stations", "pipeline", "pipeline"]
     with pytest.raises(NotDeliveredError, match="no day from 2026-01-01") as nothing:
         run_pipeline(spark, settings, contract=BIKES, first=date(2026, 1, 1))
     assert nothing.value.details == ("there are 2025-10-21 to 2025-10-23",)
