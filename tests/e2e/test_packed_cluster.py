@@ -15,7 +15,7 @@ from engage_spark.contract import load_contract
 from engage_spark.pipelines.pipeline import run_pipeline
 from engage_spark.pipelines.synth import run_synth
 from engage_spark.settings import Settings
-from engage_spark.spark import jars
+from engage_spark.spark import jars, versions
 from tests.support.commands import LANDED, ROOT, overrides
 from tests.support.delta_files import VOLATILE, digests, tables
 from tests.support.packed import build, built_wheel
@@ -73,7 +73,8 @@ def download(client: Any, prefix: str, folder: Path) -> None:
 def test_a_packed_environment_gives_the_same_tables_in_a_bucket(
     spark: SparkSession, session_settings: Settings, bucket: Any, tmp_path: Path
 ) -> None:
-    class_path = jars.resolved((jars.DELTA_PACKAGE, jars.S3A_PACKAGE), ivy=jars.ivy_home({}))
+    pair = versions.installed_pair()
+    class_path = jars.resolved((pair.delta_package, pair.line.s3a_package), ivy=jars.ivy_home({}))
     if not class_path:
         pytest.skip("the S3 jars are not here: `make test` fetches them (0.7 GB)")
     raw, here = tmp_path / "raw", tmp_path / "here"
