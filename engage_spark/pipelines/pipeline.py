@@ -349,8 +349,12 @@ def _without_work(result: StageResult) -> StepOutcome:
     """Return why a stage did nothing."""
     if _has_note(result, "DeliveryNotWhole") or _has_note(result, "LogWithoutKeys"):
         return StepOutcome.NOT_YET
-    if _has_note(result, "LogNotDelivered") and not _has_note(result, "LogUpToDate"):
+    if isinstance(result, IngestResult) and not (
+        _has_note(result, "LogUpToDate") or _has_note(result, "SnapshotUpToDate")
+    ):
         return StepOutcome.NOT_DELIVERED
+    if any(note.code.startswith("NothingTo") for note in result.notes):
+        return StepOutcome.NOT_RUN
     return StepOutcome.ALREADY_DONE
 
 

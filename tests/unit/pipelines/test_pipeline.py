@@ -179,10 +179,11 @@ def test_an_unexpected_exception_is_not_swallowed() -> None:
         (("SnapshotUpToDate",), ALREADY, 0),
         (("LogUpToDate", "LogNotDelivered"), ALREADY, 0),
         (("LogNotDelivered",), NOT_DELIVERED, 0),
+        ((), NOT_DELIVERED, 0),
         (("LogWithoutKeys",), NOT_YET, 0),
         (("SnapshotRejectedBefore",), REJECTED, 1),
     ],
-    ids=["features", "snapshot", "one of two logs", "no log", "no keys", "rejected before"],
+    ids=["features", "snapshot", "one of two logs", "no log", "one file", "no keys", "rejected before"],
 )
 def test_a_stage_that_did_nothing_says_why(
     result: StageResult | tuple[str, ...], outcome: StepOutcome, n_errors: int
