@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from engage_spark.cli import console
+from engage_spark.cli import console, contract_ddl
 from engage_spark.cli.common import EPILOG, settings_of, spark_of
 from engage_spark.contract import Contract, count_todos, field_rows, load_contract, statement_rows
 from engage_spark.errors import ContractError
@@ -19,6 +19,7 @@ from engage_spark.wording import counted
 app = typer.Typer(
     help="Look at, check and document the data contract. Needs no Spark.", no_args_is_help=True, epilog=EPILOG
 )
+app.command(epilog=EPILOG)(contract_ddl.ddl)
 
 
 @app.command("show", epilog=EPILOG)

@@ -1,0 +1,75 @@
+"""Write the SQL that makes a contract's features known to Databricks' feature engineering."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engage_spark.contract.model import SNAPSHOT_DATE, Contract, Field, Table, TableKind
+from engage_spark.contract.stored_tables import tracked_table
+from engage_spark.errors import ConfigurationError
+
+
+def render_feature_ddl(contract: Contract, *, published: str, schema: str) -> str:
+    """Return one statement for each table with features of the entity.
+
+    `published` is the schema (`catalog.schema`) of the views that show what is published, `schema` the one
+    that the statements write to. A stored table may hold several runs of a day side by side, so a primary
+    key on it would be false: the key is declared on a materialized view of what is published, where the day
+    is the time that features are joined by.
+
+    Errors: ConfigurationError where the contract has no such table.
+    """
+    tables = list(_feature_tables(contract))
+    if not tables:
+        raise ConfigurationError(
+            f"contract {contract.id} has no table of features by {', '.join(contract.entity.key)} and day",
+            hint="declare one (kind: derived) with formulas",
+        )
+    lines = [
+        f"-- Feature tables of the contract {_line(contract.id)} {_line(contract.version)}.",
+        "-- Written by `engage-spark contract ddl`; run it again when the contract changes.",
+    ]
+    for table in tables:
+        lines += ["", *_statement(table, published=published, schema=schema)]
+    return "\n".join(lines) + "\n"
+
+
+def _feature_tables(contract: Contract) -> Iterator[Table]:
+    wanted = {*contract.entity.key, SNAPSHOT_DATE}
+    for table in contract.tables:
+        if table.kind in (TableKind.DERIVED, TableKind.GRAPH) and set(table.key) == wanted:
+            yield tracked_table(table)
+
+
+def _statement(table: Table, *, published: str, schema: str) -> Iterator[str]:
+    name = _quoted(table.name)
+    key = [c for c in table.key if c != SNAPSHOT_DATE]
+    columns = ", ".join([*map(_quoted, key), f"{_quoted(SNAPSHOT_DATE)} TIMESERIES"])
+    yield f"CREATE OR REPLACE MATERIALIZED VIEW {_path(schema)}.{name} ("
+    for field in table.fields:
+        yield f"  {_column(field, is_key=field.name in table.key)},"
+    yield f"  CONSTRAINT {_quoted(f'{table.name}_key')} PRIMARY KEY ({columns})"
+    yield f") COMMENT {_text(table.description)}"
+    selected = ", ".join(_quoted(f.name) for f in table.fields)
+    yield f"AS SELECT {selected} FROM {_path(published)}.{name};"  # noqa: S608 (names are quoted)
+
+
+def _column(field: Field, *, is_key: bool) -> str:
+    null = " NOT NULL" if is_key else ""
+    return f"{_quoted(field.name)} {field.spark_type.upper()}{null} COMMENT {_text(field.description)}"
+
+
+def _path(name: str) -> str:
+    return ".".join(map(_quoted, name.split(".")))
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _text(text: str) -> str:
+    return "'" + _line(text).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
