@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engage_spark.errors import GateError, NotDeliveredError
-from engage_spark.pipelines.analyze.run import run_analyze
 from engage_spark.pipelines.features import run_features
 from engage_spark.pipelines.ingest.run import run_ingest
 from engage_spark.pipelines.pipeline import run_pipeline
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
     from engage_spark.settings import Settings
 
 D1, D2, D3 = "2025-10-21", "2025-10-22", "2025-10-23"
-STAGES = ("ingest", "features", "analyze")
+STAGES = ("ingest", "features")
+"""The graph and analytics are run by `tests/e2e/test_packed_cluster.py`."""
 DONE, ALREADY, NOT_RUN = StepOutcome.DONE, StepOutcome.ALREADY_DONE, StepOutcome.NOT_RUN
 
 
@@ -54,7 +54,7 @@ def require_told(path: Path, home: Path) -> None:
         e for e in events if e["eventType"] == "COMPLETE" and e["run"]["facets"].get("parent", {}).get("run")
         == {"runId": pipeline}
     ]  # fmt: skip
-    assert [e["job"]["name"] for e in ended] == ["features:station_features"] * 2 + ["analyze"] * 2
+    assert [e["job"]["name"] for e in ended] == ["features:station_features"] * 2
     started = {e["run"]["runId"] for e in events if e["eventType"] == "START"}
     assert {e["run"]["runId"] for e in ended} <= started and len(started) == len(ended) + 6
     (read,), (written,) = ended[1]["inputs"], ended[1]["outputs"]
@@ -82,7 +82,7 @@ def test_a_range_of_days_is_as_its_stages_by_hand_and_goes_on_where_it_was_kille
     )
     lineage = tmp_path / "events.jsonl"
     settings = settings.model_copy(update={"lineage": LineageSettings(file=str(lineage))})
-    for run in (run_ingest, run_features, run_analyze):
+    for run in (run_ingest, run_features):
         run(spark, by_hand, contract=BIKES)
 
     run = partial(run_pipeline, spark, settings, contract=BIKES, stages=STAGES, last=date(2025, 10, 24))
@@ -92,7 +92,7 @@ def test_a_range_of_days_is_as_its_stages_by_hand_and_goes_on_where_it_was_kille
     assert refusing.refused >= {"spark.sql.files.ignoreCorruptFiles"}, "it was asked, and nobody minds"
     assert digests(tmp_path / "lake") == digests(tmp_path / "by_hand")
     assert outcomes(result) == {
-        "ingest": [ALREADY] * 2, "logs": [ALREADY], "features": [DONE] * 2, "analyze": [DONE] * 2,
+        "ingest": [ALREADY] * 2, "logs": [ALREADY], "features": [DONE] * 2,
     }  # fmt: skip
     assert [n.facts["days"] for n in result.notes] == [("2025-10-23 to 2025-10-24",)]
 
@@ -112,7 +112,6 @@ def test_a_range_of_days_is_as_its_stages_by_hand_and_goes_on_where_it_was_kille
             "ingest": [ALREADY, ALREADY, StepOutcome.REJECTED],
             "logs": [ALREADY],
             "features": [ALREADY, ALREADY, NOT_RUN],
-            "analyze": [ALREADY, ALREADY, NOT_RUN],
         }
         assert len(run_log(settings).attempts(spark)) == before + attempts
     failed = [e for e in told(lineage) if e["eventType"] == "FAIL"]
