@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -27,14 +28,15 @@ class NotAvailable(PySparkException):
 
 
 class RefusingConf:
-    """The options of a session, of which it shows and takes but few."""
+    """The options of a session, of which it shows this package but few, and takes no others from it."""
 
     def __init__(self, conf: Any) -> None:
         self.conf = conf
         self.refused: set[str] = set()
 
     def _allow(self, key: str) -> None:
-        if key not in ALLOWED:
+        caller = sys._getframe(2).f_globals.get("__name__", "")  # pyspark asks for options of its own
+        if key not in ALLOWED and caller.startswith("engage_spark"):
             self.refused.add(key)
             raise NotAvailable(
                 f"[CONFIG_NOT_AVAILABLE] Configuration {key} is not available. SQLSTATE: 42K0I"
