@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 boto3 = pytest.importorskip("boto3")
 pytest.importorskip("moto.server")
 
-pytestmark = [pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.s3, pytest.mark.long, pytest.mark.timeout(1200)]
 BUCKET, CUSTOMERS = "engagement-prediction-packed", 120
 KEYS = {"access_key": "AKIDENGAGETESTONLY01", "secret_key": "not-a-secret/but+must=stay+hidden-0123456789"}
 STAGES = ("ingest", "features", "graph", "analyze")
