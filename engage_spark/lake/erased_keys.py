@@ -19,6 +19,7 @@ from engage_spark.contract import Field, Table, TableKind, system_contract
 from engage_spark.errors import InputError
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.spark_errors import translate_spark_errors
+from engage_spark.spark.compat import from_rows
 from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.schema import column_named, spark_schema
 
@@ -84,7 +85,7 @@ def remember_key(
     rows = lake.find(spark, ERASED_KEYS)
     if rows is not None and not rows.where(F.col("key_hash") == F.lit(digest)).isEmpty():
         return RememberedKey(digest, salt, was_known=True)
-    line = spark.createDataFrame([(digest, salt, now)], spark_schema(table)).coalesce(1)
+    line = from_rows(spark, [(digest, salt, now)], spark_schema(table)).coalesce(1)
     lake.append(line, table, tag=ERASED_KEYS)
     return RememberedKey(digest, salt, was_known=False)
 

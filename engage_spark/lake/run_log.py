@@ -29,6 +29,7 @@ from engage_spark.errors import ConfigurationError, NotPublishedError
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.locks import COMMIT_WAIT, table_lock
 from engage_spark.publication import REPLACED_BY, RUN_ID, RUNS, Publication, Run
+from engage_spark.spark.compat import from_rows
 from engage_spark.spark.schema import spark_schema
 
 QUALITY_RESULTS, QUALITY_STATES = "quality_results", "quality_states"
@@ -150,7 +151,7 @@ class RunLog:
             lines = (evidence or {}).get(name)
             record[name] = lines and [tuple(line[c] for c in columns) for line in lines]
         schema = spark_schema(table)
-        row = spark.createDataFrame([tuple(record[name] for name in schema.names)], schema).coalesce(1)
+        row = from_rows(spark, [[record[name] for name in schema.names]], schema).coalesce(1)
         with table_lock(spark, self.lake, RUNS, wait=COMMIT_WAIT):
             self.lake.append(row, table, tag=run.run_id, properties=_PROPERTIES)
             if self._read:

@@ -8,9 +8,10 @@ version: runtimes of vendors bring some of it earlier. Which Spark goes with whi
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 from pyspark import SparkContext
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
@@ -65,7 +66,30 @@ def from_arrow(spark: SparkSession, table: pa.Table) -> DataFrame:
         [StructField(f.name, types.from_arrow_type(f.type), f.nullable) for f in table.schema]
     )
     names = table.schema.names
-    return spark.createDataFrame([tuple(row[n] for n in names) for row in table.to_pylist()], schema)
+    return from_rows(spark, ([row[n] for n in names] for row in table.to_pylist()), schema)
+
+
+def from_rows(spark: SparkSession, rows: Iterable[Sequence[Any]], schema: StructType | str) -> DataFrame:
+    """Make a frame of Python's rows, whose values may be of subclasses, such as enums, or NumPy's.
+
+    Cost: no job; the rows travel with the plan, so the caller bounds them.
+    Source: Spark 3.5 reads exact types alone, and newer ones take what is one of them.
+    """
+    return spark.createDataFrame([_plain(tuple(row)) for row in rows], schema)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {_plain(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(map(_plain, value)) if isinstance(value, tuple) else [*map(_plain, value)]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    return value
 
 
 def arrow_udf(function: Callable[..., Any], return_type: str | DataType) -> Callable[..., Column]:

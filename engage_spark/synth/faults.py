@@ -23,6 +23,7 @@ from engage_spark.contract import SNAPSHOT_DATE
 from engage_spark.contract.expressions import read_statement
 from engage_spark.contract.model import Field, Table
 from engage_spark.errors import ConfigurationError
+from engage_spark.spark.compat import from_rows
 from engage_spark.synth.frames import SynthPlan, customer_id, with_degrees
 from engage_spark.synth.hashing import Permutation
 from engage_spark.synth.rows import reference
@@ -220,7 +221,7 @@ def _open(schema: T.StructType) -> T.StructType:
 
 
 def _frame(spark: SparkSession, like: DataFrame, rows: list[dict[str, Any]]) -> DataFrame:
-    return spark.createDataFrame([tuple(r[c] for c in like.columns) for r in rows], _open(like.schema))
+    return from_rows(spark, ([r[c] for c in like.columns] for r in rows), _open(like.schema))
 
 
 def _check(spark: SparkSession, table: Table, like: DataFrame, planted: list[PlantedRow]) -> None:
@@ -230,7 +231,7 @@ def _check(spark: SparkSession, table: Table, like: DataFrame, planted: list[Pla
     """
     rows = [p.row | {_NUMBER: i} for i, p in enumerate(planted)]
     schema = _open(like.schema).add(_NUMBER, T.IntegerType())
-    frame = spark.createDataFrame([tuple(r[c] for c in [*like.columns, _NUMBER]) for r in rows], schema)
+    frame = from_rows(spark, ([r[c] for c in [*like.columns, _NUMBER]] for r in rows), schema)
     read = [read_statement(rule.expression, table.column_types, rule.name) for rule in table.rules]
     checks = [F.when(~F.expr(r.sql), F.lit(rule.name)) for r, rule in zip(read, table.rules, strict=True)]
     violated = F.array_compact(F.array(*checks)) if checks else F.array().cast("array<string>")
@@ -292,4 +293,4 @@ def with_faults(
             for f in natural
             if n_missing
         ]
-    return FaultyTables(out[0], out[1], out[2], spark.createDataFrame(lines, MANIFEST))
+    return FaultyTables(out[0], out[1], out[2], from_rows(spark, lines, MANIFEST))

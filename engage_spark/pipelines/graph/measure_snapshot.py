@@ -40,6 +40,7 @@ from engage_spark.pipelines.runner import Attempt, StageRunner
 from engage_spark.pipelines.stages import GRAPH_COMPARISON, graph_stage, ingest_stage
 from engage_spark.publication import Run
 from engage_spark.settings.model import GraphSettings
+from engage_spark.spark.compat import from_rows
 from engage_spark.spark.schema import column_named, spark_schema
 
 Comparison = dict[str, dict[str, float | int | None]]
@@ -285,7 +286,7 @@ def _write_comparison(attempt: Attempt, compared: Comparison) -> None:
     rows = [tuple(record[column] for column in schema.names) for record in records]
     attempt.replace(
         table,
-        context.spark.createDataFrame(rows, schema).coalesce(1),
+        from_rows(context.spark, rows, schema).coalesce(1),
         run_column="run_id",
         properties={},
     )

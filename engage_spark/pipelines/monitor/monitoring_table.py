@@ -17,7 +17,7 @@ from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.monitor.scored_days import ModelOfDay, ScoredDay
 from engage_spark.pipelines.results import MonitoredDay
 from engage_spark.pipelines.stages import MODEL_MONITORING, monitor_stage
-from engage_spark.spark.compat import to_arrow
+from engage_spark.spark.compat import from_rows, to_arrow
 from engage_spark.spark.schema import spark_schema
 
 RUN_COLUMN = "run_id"
@@ -72,7 +72,7 @@ def to_rows(
         for m in measurements
     ]
     rows = [tuple(record[name] for name in schema.names) for record in records]
-    return context.spark.createDataFrame(rows, schema).coalesce(1)
+    return from_rows(context.spark, rows, schema).coalesce(1)
 
 
 def stored_day(context: RunContext, target: Target, day: date) -> MonitoredDay:

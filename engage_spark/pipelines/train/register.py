@@ -37,6 +37,7 @@ from engage_spark.pipelines.results import (
 from engage_spark.pipelines.stages import SPLITS, TRAINING_RUNS
 from engage_spark.pipelines.train.artifacts import artefacts, description
 from engage_spark.pipelines.train.rival import carry_out, decide_on
+from engage_spark.spark.compat import from_rows
 from engage_spark.spark.schema import spark_schema
 from engage_spark.tracking import CHAMPION, ModelFacts, ModelVersion, RunRecord, Tracker
 
@@ -343,9 +344,8 @@ def write_training_runs(
     table = system_contract().table(TRAINING_RUNS)
     schema = spark_schema(table)
     rows = [_row(context, stage_run, r) for r in registered]
-    frame = context.spark.createDataFrame(
-        [tuple(row[name] for name in schema.names) for row in rows], schema
-    ).coalesce(1)
+    columns = ([row[name] for name in schema.names] for row in rows)
+    frame = from_rows(context.spark, columns, schema).coalesce(1)
     with table_lock(context.spark, context.lake, TRAINING_RUNS, wait=COMMIT_WAIT):
         return context.lake.replace(
             frame, table, where=f"run_id = '{stage_run.run_id}'", tag=stage_run.run_id

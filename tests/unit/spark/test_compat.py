@@ -7,12 +7,16 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator
+from enum import IntEnum, StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pyspark import sql
 from pyspark.sql import functions as F
+
+from engage_spark.spark import compat
 
 PACKAGE = Path(__file__).parents[3] / "engage_spark"
 COMPAT = PACKAGE / "spark" / "compat.py"
@@ -78,3 +82,41 @@ def test_the_names_that_spark_3_5_lacks_are_seen() -> None:
     }
     assert list(new_names("a = rows.mergeInto(b)")) == ["mergeInto"]
     assert not list(new_names("a = F.hll_sketch_agg(b); rows.transform(c).mapInArrow(d)"))
+
+
+def test_rows_of_python_go_to_spark_by_from_rows() -> None:
+    """Spark 3.5 takes exact types alone. Whole numbers and Spark's own rows are."""
+    makers = [
+        f"{path.relative_to(PACKAGE)}: {line.strip()}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path != COMPAT
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if ".createDataFrame(" in line
+    ]
+    assert [m.split(": ")[0] for m in makers] == [
+        "pipelines/ingest/repeated_events.py",
+        "quality/checks/duplicate_keys.py",
+        "quality/checks/duplicate_keys.py",
+    ], makers
+
+
+class _Colour(StrEnum):
+    RED = "red"
+
+
+class _Number(IntEnum):
+    ONE = 1
+
+
+def test_values_of_subclasses_become_plain() -> None:
+    made = compat._plain(
+        (
+            _Colour.RED,
+            [_Number.ONE, np.int64(2), np.float64(0.5), np.bool_(True)],
+            {_Colour.RED: (None, b"x")},
+            True,
+        )
+    )
+    assert made == ("red", [1, 2, 0.5, True], {"red": (None, b"x")}, True)
+    leaves = [made[0], *made[1], *made[2], made[2]["red"][1], made[3]]
+    assert [type(v) for v in leaves] == [str, int, int, float, bool, str, bytes, bool]
