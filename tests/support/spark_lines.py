@@ -30,11 +30,7 @@ from tests.support.paths import ROOT
 HOME = ROOT / "build" / "spark_lines"
 CUSTOMERS = 1000
 FEW = {"models__folds": 2, "models__keep": 8, "models__bootstrap": 20, "models__smallest_group": 20}
-TESTS = (
-    "tests/unit/spark",
-    "tests/spark/spark",
-    "tests/spark/lake/test_delta.py",
-)
+TESTS = ("tests/spark/spark",)
 """The tests that run on every line. Beside them the demo goes through all stages."""
 OF_A_RUN = frozenset(
     {
