@@ -19,9 +19,7 @@ def ddl(
     ctx: typer.Context,
     published: Annotated[
         str | None,
-        typer.Option(
-            metavar="CATALOG.SCHEMA", help="views of what is published (default: of lake: SCHEMA_published)"
-        ),
+        typer.Option(metavar="CATALOG.SCHEMA", help="views of what is published (default: lake.views)"),
     ] = None,
     schema: Annotated[
         str | None,
@@ -36,17 +34,14 @@ def ddl(
     """
     settings = settings_of(ctx)
     lake = settings.lake
-    if lake.catalog is None and not (published and schema):
+    published = published or (f"{lake.catalog}.{lake.views}" if lake.views else None)
+    schema = schema or (f"{lake.catalog}.{lake.schema_name}_features" if lake.catalog else None)
+    if published is None or schema is None:
         raise UsageError(
-            "the lake is no catalog, so the schemas are not known",
-            hint="give --published and --schema, or the environment: --env databricks",
+            "the lake has no views of what is published in a catalog, so the schemas are not known",
+            hint="give --published and --schema, or set lake.views, as --env databricks does",
         )
-    ours = f"{lake.catalog}.{lake.schema_name}"
-    text = render_feature_ddl(
-        load_contract(settings.contract),
-        published=published or f"{ours}_published",
-        schema=schema or f"{ours}_features",
-    )
+    text = render_feature_ddl(load_contract(settings.contract), published=published, schema=schema)
     if out is not None:
         write_text(out, text)
     if ctx.obj.json:

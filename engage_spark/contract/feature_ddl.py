@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engage_spark.contract.model import SNAPSHOT_DATE, Contract, Field, Table, TableKind
-from engage_spark.contract.stored_tables import tracked_table
 from engage_spark.errors import ConfigurationError
 
 
@@ -38,7 +37,7 @@ def _feature_tables(contract: Contract) -> Iterator[Table]:
     wanted = {*contract.entity.key, SNAPSHOT_DATE}
     for table in contract.tables:
         if table.kind in (TableKind.DERIVED, TableKind.GRAPH) and set(table.key) == wanted:
-            yield tracked_table(table)
+            yield table
 
 
 def _statement(table: Table, *, published: str, schema: str) -> Iterator[str]:

@@ -12,6 +12,7 @@ from engage_spark.cli import main
 from engage_spark.contract import load_contract
 from engage_spark.contract.feature_ddl import render_feature_ddl
 from engage_spark.errors import ConfigurationError
+from engage_spark.pipelines.views import views_of
 from tests.support.deliveries import BIKES
 
 ENGAGEMENT = load_contract()
@@ -28,6 +29,9 @@ def test_every_table_of_features_has_its_key_its_columns_and_its_source() -> Non
         for field in ENGAGEMENT.table(name).fields:
             assert f"  `{field.name}` {field.spark_type.upper()}" in text
     assert text.count(" NOT NULL ") == 4
+    columns = {v.name: v.columns for v in views_of(ENGAGEMENT)}
+    for name, selected in zip(names, re.findall(r"AS SELECT (.*) FROM", text), strict=True):
+        assert selected.replace("`", "").split(", ") == list(columns[name]), "what the view has"
 
 
 def test_names_and_texts_of_a_contract_stay_names_and_texts() -> None:
