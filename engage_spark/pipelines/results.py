@@ -297,12 +297,14 @@ class TrainedModel:
 class TrainResult(StageResult):
     """What was trained in this run; empty where the same work was done before.
 
-    `viewer` is the command, or the address, that shows the runs in MLflow; empty on Databricks.
+    `viewer` is the command that serves MLflow's pages, empty where a server does; `page` their address, empty
+    on Databricks.
     """
 
     run_id: str
     targets: tuple[TrainedModel, ...]
     viewer: str = ""
+    page: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -194,17 +194,23 @@ class MlflowLocation:
 
     @property
     def viewer(self) -> str:
-        """How to look at the runs: the command that serves MLflow's pages, or the server's own address; empty
-        where that is a workspace of Databricks.
+        """The command that serves MLflow's pages; empty where a server, or Databricks, does so already."""
+        if _scheme(self.uri) in ("databricks", "databricks-uc", "uc", "http", "https"):
+            return ""
+        command = ["mlflow", "server", "--backend-store-uri", self.uri]
+        command += ["--registry-store-uri", self.registry] if self.registry != self.uri else []
+        return shlex.join(command)
+
+    @property
+    def page(self) -> str:
+        """The address that opens MLflow on runs; empty on Databricks. MLflow 3 shows what its address asks
+        for, else what the browser showed last, and begins with the pages of traces.
         """
         scheme = _scheme(self.uri)
         if scheme in ("databricks", "databricks-uc", "uc"):
             return ""
-        if scheme in ("http", "https"):
-            return self.uri
-        command = ["mlflow", "server", "--backend-store-uri", self.uri]
-        command += ["--registry-store-uri", self.registry] if self.registry != self.uri else []
-        return shlex.join(command)
+        server = self.uri.rstrip("/") if scheme in ("http", "https") else "http://127.0.0.1:5000"
+        return f"{server}/#/experiments?workflowType=machine_learning"
 
     @property
     def names_files(self) -> bool:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 KEPT = "kept"
 KIND = "mlflow.experimentKind"
 EXPERIMENT_TAGS = {
-    KIND: "custom_model_development",  # else MLflow 3 opens the page of traces, which these have none of
+    KIND: "custom_model_development",  # what MLflow's pages, where they know kinds, show runs for
     NOTE: "Trainings of one target by engage-spark: a run for each, with its candidates below it. A run's "
     "description is its model card in short; the artifact `card.md` is the whole of it, and `plots/` has the "
     "pictures. `test/…` is measured on rows that no model has seen, `cv/…` on folds, `late_model/…` on the "

@@ -39,7 +39,11 @@ def render_train(result: TrainResult) -> Summary:
         for t in result.targets
         for i, m in enumerate(t.models)
     )
-    places = dict(result.locations) | ({"cards and plots": result.viewer} if result.viewer else {})
+    looks = {
+        "cards and plots": result.viewer,
+        "then open" if result.viewer else "cards and plots": result.page,
+    }
+    places = dict(result.locations) | {name: how for name, how in looks.items() if how}
     return summary(
         result,
         lines=tuple(lines),

@@ -118,6 +118,7 @@ def run_train(
             run_id=next(iter(before.values())),
             targets=(),
             viewer=tracker.place.viewer,
+            page=tracker.place.page,
         )
     stage_run = _stage_run(runner, inputs, targets, snapshots)
     specs = specs_of(context, targets, graph=inputs.graph is not None)
@@ -167,6 +168,7 @@ def run_train(
         run_id=stage_run.run_id,
         targets=tuple(map(trained_model, registered)),
         viewer=tracker.place.viewer,
+        page=tracker.place.page,
     )
 
 

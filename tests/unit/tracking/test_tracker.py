@@ -113,18 +113,22 @@ def test_an_experiment_that_an_older_version_made_is_tagged_once(tracker: Tracke
     assert tags["mlflow.note.content"] == "our own words"
 
 
+LOCAL = "http://127.0.0.1:5000"
+
+
 @pytest.mark.parametrize(
-    ("uri", "viewer"),
+    ("uri", "viewer", "server"),
     [
-        (None, "mlflow server --backend-store-uri sqlite:///{folder}/mlflow.db"),
-        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
-        ("postgresql://db/mlflow", "mlflow server --backend-store-uri postgresql://db/mlflow"),
-        ("databricks", ""),
+        (None, "mlflow server --backend-store-uri sqlite:///{folder}/mlflow.db", LOCAL),
+        ("http://10.0.0.1:80/", "", "http://10.0.0.1:80"),
+        ("postgresql://db/mlflow", "mlflow server --backend-store-uri postgresql://db/mlflow", LOCAL),
+        ("databricks", "", ""),
     ],
 )
-def test_how_to_look_at_the_runs_is_known(uri: str | None, viewer: str, tmp_path: Path) -> None:
+def test_how_to_look_at_the_runs_is_known(uri: str | None, viewer: str, server: str, tmp_path: Path) -> None:
     place = Tracker(TrackingSettings(uri=uri, folder=str(tmp_path))).place
     assert place.viewer == viewer.format(folder=tmp_path)
+    assert place.page == (f"{server}/#/experiments?workflowType=machine_learning" if server else "")
 
 
 def test_children_arrive_below_their_parent(tracker: Tracker) -> None:
