@@ -111,130 +111,164 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 }
 K = ValueKind
 ALL = "check ingest"
+_Rows = tuple[tuple[str, ValueKind, str, str, str], ...]
+_CONTRACT_KEYS: _Rows = (
+    ("apiVersion", K.TEXT, "v3.1.0", ALL, "Version of the Open Data Contract Standard, 3.x."),
+    ("kind", K.TEXT, "DataContract", ALL, "Always DataContract."),
+    ("id", K.TEXT, "shop", ALL, "Short name; messages and results name the contract by it."),
+    ("name", K.TEXT, "Shop", "report", "Title."),
+    ("version", K.TEXT, "1.0.0", ALL, "Version of this contract."),
+    ("status", K.TEXT, "active", "", "draft, active, …; for people."),
+    ("description", K.MAPPING, "{purpose: …, usage: …, limitations: …}", "report",
+     "What the data are for; three texts."),
+    ("schema", K.ENTRIES, "[{name: members, …}]", ALL, "The tables."),
+)  # fmt: skip
+_TABLE_KEYS: _Rows = (
+    ("name", K.TEXT, "members", ALL,
+     "Letters, digits and underscores. Names of tables that the package writes are taken."),
+    ("description", K.TEXT, "Every member at the end of a day.", "report", "What the rows are."),
+    ("dataGranularityDescription", K.TEXT, "One row per member and day.", "report",
+     "What there is one row of."),
+    ("quality", K.QUALITY, "[{name: rows, metric: rowCount, mustBeGreaterThan: 0, description: …}]", ALL,
+     "Rules on rows, and gates on a whole snapshot."),
+    ("properties", K.ENTRIES, "[{name: member_id, …}]", ALL, "The fields."),
+)  # fmt: skip
+_TABLE_PROPERTIES: _Rows = (
+    ("kind", K.ONE_OF, "entity", ALL,
+     "How the table arrives or is made. entity: a full snapshot a day, one row per key; exactly one. "
+     "log: events, added as they come. derived: computed by the formulas of its fields. graph: "
+     "measured on the graph. plain: checked where it is, never stored; it needs no key. system: the "
+     "package's own."),
+    ("source", K.TEXT, "members", "features graph",
+     "The table that a derived or graph table is made of."),
+    ("eventTime", K.TEXT, "invited_at", "ingest graph",
+     "The timestamp field of a log that says when an event was."),
+    ("graphRole", K.ONE_OF, "connections", "graph",
+     "connections: the log of edges. interactions: the log by which their strength is measured. "
+     "vertices, edges: the graph tables of what is measured."),
+    ("extraColumns", K.ONE_OF, "warn", ALL,
+     "What happens to a delivered column that is not declared: named and left out (warn), refused, or "
+     "left out in silence (ignore)."),
+    ("active", K.TEXT, "visits > 0", "analyze", "Of an entity: who is active, as SQL on a row."),
+    ("indicators", K.ENTRIES,
+     "[{name: lost, version: 1, expression: visits = 0, description: …, aim: left, direction: high}]",
+     "analyze", "Named rules on a row that are meant to point to a target."),
+    ("claims", K.ENTRIES,
+     "[{name: often, version: 1, statement: …, source: …, kind: mean_above, expression: visits, "
+     "above: 2}]", "analyze", "Statements about the data that are measured."),
+)  # fmt: skip
+_FIELD_KEYS: _Rows = (
+    ("name", K.TEXT, "visits", ALL, "The column's name, from the tables to the models."),
+    ("description", K.TEXT, "Visits of the last 30 days.", "report", "What the values are."),
+    ("logicalType", K.ONE_OF, "integer", ALL, "The standard's type, which must fit physicalType."),
+    ("physicalType", K.TEXT, "int", ALL,
+     "Spark type: tinyint, smallint, int, bigint, float, double, decimal(p,s), string, binary, boolean, "
+     "date, timestamp, array<…>, map<…,…>, struct<…>."),
+    ("required", K.FLAG, "true", ALL, "A row without a value, or with a blank text, is quarantined."),
+    ("primaryKey", K.FLAG, "true", ALL, "The field is part of the key."),
+    ("primaryKeyPosition", K.POSITION, "1", ALL, "Its place in the key."),
+    ("classification", K.TEXT, "confidential", "check ingest score report",
+     "Anything but public and internal hides the values in samples, pages, logs and reasons."),
+    ("logicalTypeOptions", K.MAPPING, "{minimum: 0, maximum: 400}", ALL, "Bounds or a pattern."),
+    ("quality", K.QUALITY,
+     "[{type: library, metric: invalidValues, arguments: {validValues: [basic, gold]}, mustBe: 0}]", ALL,
+     "Allowed values, the share of missing ones, and gates on mean, share and quantile."),
+    ("relationships", K.ENTRIES, "[{type: foreignKey, to: members.member_id}]", "ingest graph",
+     "The field refers to the key of another table; other rows are quarantined."),
+    ("transformLogic", K.TEXT, "score / nullif(visits, 0)", "features",
+     "Formula of a derived field, in the contract's part of Spark SQL."),
+    ("transformSourceObjects", K.TEXTS, "[score, visits]", "features train",
+     "The fields that the formula uses; what leaks into a target leaks along them."),
+    ("transformDescription", K.TEXT, "Null without visits.", "features", "When the result is null."),
+    ("examples", K.ENTRIES, "[ST0042]", "report", "Values, for people."),
+)  # fmt: skip
+_FIELD_PROPERTIES: _Rows = (
+    ("role", K.ONE_OF, "feature", "train score analyze",
+     "identifier: names the row. feature: models may use it. target: is predicted. audit: is checked and "
+     "kept, and never enters a model."),
+    ("unit", K.TEXT, "years", "train analyze report", "Unit of the values."),
+    ("referenceMean", K.NUMBER, "12", "ingest analyze synth",
+     "The mean that is expected; the gate reference_means holds the data against it."),
+    ("referenceShares", K.NUMBER_BY_NAME, "{basic: 0.75, gold: 0.25}", "ingest analyze synth",
+     "The shares that are expected of the valid values, with sum 1."),
+    ("protected", K.FLAG, "true", "check ingest train monitor analyze",
+     "Nobody may be treated unlike others by it: values are hidden, models are audited by its groups."),
+    ("bands", K.NUMBERS, "[30, 50]", "train monitor analyze",
+     "Lower bounds, rising, that cut a number into groups for comparing them."),
+    ("leaksInto", K.NAMES, "[left]", "train",
+     "The targets of which the field knows the answer; their models never see it."),
+    ("labelWindowDays", K.DAYS, "30", "train monitor",
+     "Of a target: days after the snapshot until its value is known. Only such snapshots are trained "
+     "on."),
+    ("baseline", K.TEXT, "visits", "train",
+     "Of a target: the feature of the simplest model worth beating (default: the mean)."),
+    ("monitoring", K.NUMBER_BY_NAME, "{auc: 0.6, input_psi: 0.25}", "monitor",
+     "Of a target: bounds of what is measured of its model in use."),
+    ("money", K.MAPPING,
+     "{value: 125, cost: 5, success: 0.2, currency: EUR, source: the retention team}",
+     "train, score, insight",
+     "Of a target of two classes: what a success of a contact is worth, what a contact costs, how often "
+     "it succeeds with a row of class 1, in which currency, who says so; `values`: further values."),
+    ("measure", K.ONE_OF, "degree", "graph", "What a field of a graph table holds."),
+    ("graphEdges", K.TEXT_BY_VALUE, "{friend: undirected, follow: directed}", "graph",
+     "Of the connections: which values of the field are which kind of edge."),
+    ("onFailure", K.ONE_OF, "null", "features",
+     "What becomes of a formula that cannot be computed on a row: null and counted, or the stage stops."),
+    ("analytics", K.SOME_OF, "[metric, quartiles]", "analyze", "What analytics does with the field."),
+    ("overTime", K.ONE_OF, "rolling", "analyze",
+     "stock: a level. rolling: a count over the days before. Neither is added up over days."),
+    ("rollingDays", K.DAYS, "30", "analyze", "The days that a rolling number counts over."),
+    ("cohortName", K.TEXT, "tier_of", "analyze", "How the key of cohorts by the field is called."),
+)  # fmt: skip
+_OPTIONS_KEYS: _Rows = (
+    ("minimum", K.NUMBER, "0", ALL, "The least value, inclusive."),
+    ("maximum", K.NUMBER, "400", ALL, "The greatest value, inclusive."),
+    ("pattern", K.TEXT, '"M[0-9]{4}"', ALL, "Java regular expression that the whole text matches."),
+)  # fmt: skip
+_RELATIONSHIP_KEYS: _Rows = (
+    ("type", K.TEXT, "foreignKey", "ingest", "foreignKey, or nothing."),
+    ("to", K.TEXT, "members.member_id", "ingest graph", "Table and key field that the field refers to."),
+)  # fmt: skip
+_RELATIONSHIP_PROPERTIES: _Rows = (
+    ("severity", K.ONE_OF, "warning", "ingest",
+     "How bad it is to refer to a key that is not there: critical quarantines the row (default)."),
+)  # fmt: skip
 DECLARATIONS: tuple[Declaration, ...] = (
     *_of(
         Part.CONTRACT,
-        ("apiVersion", K.TEXT, "v3.1.0", ALL, "Version of the Open Data Contract Standard, 3.x."),
-        ("kind", K.TEXT, "DataContract", ALL, "Always DataContract."),
-        ("id", K.TEXT, "shop", ALL, "Short name; messages and results name the contract by it."),
-        ("name", K.TEXT, "Shop", "report", "Title."),
-        ("version", K.TEXT, "1.0.0", ALL, "Version of this contract."),
-        ("status", K.TEXT, "active", "", "draft, active, …; for people."),
-        ("description", K.MAPPING, "{purpose: …, usage: …, limitations: …}", "report",
-         "What the data are for; three texts."),
-        ("schema", K.ENTRIES, "[{name: members, …}]", ALL, "The tables."),
+        *_CONTRACT_KEYS,
         custom=False,
         required=("apiVersion", "kind", "id", "name", "version", "schema"),
     ),
     *_of(
         Part.TABLE,
-        ("name", K.TEXT, "members", ALL,
-         "Letters, digits and underscores. Names of tables that the package writes are taken."),
-        ("description", K.TEXT, "Every member at the end of a day.", "report", "What the rows are."),
-        ("dataGranularityDescription", K.TEXT, "One row per member and day.", "report",
-         "What there is one row of."),
-        ("quality", K.QUALITY, "[{name: rows, metric: rowCount, mustBeGreaterThan: 0, description: …}]", ALL,
-         "Rules on rows, and gates on a whole snapshot."),
-        ("properties", K.ENTRIES, "[{name: member_id, …}]", ALL, "The fields."),
+        *_TABLE_KEYS,
         custom=False,
         required=("name", "description", "properties"),
     ),
     *_of(
         Part.TABLE,
-        ("kind", K.ONE_OF, "entity", ALL,
-         "How the table arrives or is made. entity: a full snapshot a day, one row per key; exactly one. "
-         "log: events, added as they come. derived: computed by the formulas of its fields. graph: "
-         "measured on the graph. plain: checked where it is, never stored; it needs no key. system: the "
-         "package's own."),
-        ("source", K.TEXT, "members", "features graph",
-         "The table that a derived or graph table is made of."),
-        ("eventTime", K.TEXT, "invited_at", "ingest graph",
-         "The timestamp field of a log that says when an event was."),
-        ("graphRole", K.ONE_OF, "connections", "graph",
-         "connections: the log of edges. interactions: the log by which their strength is measured. "
-         "vertices, edges: the graph tables of what is measured."),
-        ("extraColumns", K.ONE_OF, "warn", ALL,
-         "What happens to a delivered column that is not declared: named and left out (warn), refused, or "
-         "left out in silence (ignore)."),
-        ("active", K.TEXT, "visits > 0", "analyze", "Of an entity: who is active, as SQL on a row."),
-        ("indicators", K.ENTRIES,
-         "[{name: lost, version: 1, expression: visits = 0, description: …, aim: left, direction: high}]",
-         "analyze", "Named rules on a row that are meant to point to a target."),
-        ("claims", K.ENTRIES,
-         "[{name: often, version: 1, statement: …, source: …, kind: mean_above, expression: visits, "
-         "above: 2}]", "analyze", "Statements about the data that are measured."),
+        *_TABLE_PROPERTIES,
         custom=True,
         required=("kind",),
     ),
     *_of(
         Part.FIELD,
-        ("name", K.TEXT, "visits", ALL, "The column's name, from the tables to the models."),
-        ("description", K.TEXT, "Visits of the last 30 days.", "report", "What the values are."),
-        ("logicalType", K.ONE_OF, "integer", ALL, "The standard's type, which must fit physicalType."),
-        ("physicalType", K.TEXT, "int", ALL,
-         "Spark type: tinyint, smallint, int, bigint, float, double, decimal(p,s), string, binary, boolean, "
-         "date, timestamp, array<…>, map<…,…>, struct<…>."),
-        ("required", K.FLAG, "true", ALL, "A row without a value, or with a blank text, is quarantined."),
-        ("primaryKey", K.FLAG, "true", ALL, "The field is part of the key."),
-        ("primaryKeyPosition", K.POSITION, "1", ALL, "Its place in the key."),
-        ("classification", K.TEXT, "confidential", "check ingest score report",
-         "Anything but public and internal hides the values in samples, pages, logs and reasons."),
-        ("logicalTypeOptions", K.MAPPING, "{minimum: 0, maximum: 400}", ALL, "Bounds or a pattern."),
-        ("quality", K.QUALITY,
-         "[{type: library, metric: invalidValues, arguments: {validValues: [basic, gold]}, mustBe: 0}]", ALL,
-         "Allowed values, the share of missing ones, and gates on mean, share and quantile."),
-        ("relationships", K.ENTRIES, "[{type: foreignKey, to: members.member_id}]", "ingest graph",
-         "The field refers to the key of another table; other rows are quarantined."),
-        ("transformLogic", K.TEXT, "score / nullif(visits, 0)", "features",
-         "Formula of a derived field, in the contract's part of Spark SQL."),
-        ("transformSourceObjects", K.TEXTS, "[score, visits]", "features train",
-         "The fields that the formula uses; what leaks into a target leaks along them."),
-        ("transformDescription", K.TEXT, "Null without visits.", "features", "When the result is null."),
-        ("examples", K.ENTRIES, "[ST0042]", "report", "Values, for people."),
+        *_FIELD_KEYS,
         custom=False,
         required=("name", "description", "logicalType", "physicalType"),
     ),
     *_of(
         Part.FIELD,
-        ("role", K.ONE_OF, "feature", "train score analyze",
-         "identifier: names the row. feature: models may use it. target: is predicted. audit: is checked and "
-         "kept, and never enters a model."),
-        ("unit", K.TEXT, "years", "train analyze report", "Unit of the values."),
-        ("referenceMean", K.NUMBER, "12", "ingest analyze synth",
-         "The mean that is expected; the gate reference_means holds the data against it."),
-        ("referenceShares", K.NUMBER_BY_NAME, "{basic: 0.75, gold: 0.25}", "ingest analyze synth",
-         "The shares that are expected of the valid values, with sum 1."),
-        ("protected", K.FLAG, "true", "check ingest train monitor analyze",
-         "Nobody may be treated unlike others by it: values are hidden, models are audited by its groups."),
-        ("bands", K.NUMBERS, "[30, 50]", "train monitor analyze",
-         "Lower bounds, rising, that cut a number into groups for comparing them."),
-        ("leaksInto", K.NAMES, "[left]", "train",
-         "The targets of which the field knows the answer; their models never see it."),
-        ("labelWindowDays", K.DAYS, "30", "train monitor",
-         "Of a target: days after the snapshot until its value is known. Only such snapshots are trained "
-         "on."),
-        ("baseline", K.TEXT, "visits", "train",
-         "Of a target: the feature of the simplest model worth beating (default: the mean)."),
-        ("monitoring", K.NUMBER_BY_NAME, "{auc: 0.6, input_psi: 0.25}", "monitor",
-         "Of a target: bounds of what is measured of its model in use."),
-        ("money", K.MAPPING,
-         "{value: 125, cost: 5, success: 0.2, currency: EUR, source: the retention team}",
-         "train, score, insight",
-         "Of a target of two classes: what a success of a contact is worth, what a contact costs, how often "
-         "it succeeds with a row of class 1, in which currency, who says so; `values`: further values."),
-        ("measure", K.ONE_OF, "degree", "graph", "What a field of a graph table holds."),
-        ("graphEdges", K.TEXT_BY_VALUE, "{friend: undirected, follow: directed}", "graph",
-         "Of the connections: which values of the field are which kind of edge."),
-        ("onFailure", K.ONE_OF, "null", "features",
-         "What becomes of a formula that cannot be computed on a row: null and counted, or the stage stops."),
-        ("analytics", K.SOME_OF, "[metric, quartiles]", "analyze", "What analytics does with the field."),
-        ("overTime", K.ONE_OF, "rolling", "analyze",
-         "stock: a level. rolling: a count over the days before. Neither is added up over days."),
-        ("rollingDays", K.DAYS, "30", "analyze", "The days that a rolling number counts over."),
-        ("cohortName", K.TEXT, "tier_of", "analyze", "How the key of cohorts by the field is called."),
+        *_FIELD_PROPERTIES,
         *(
-            (f"{check}Severity", K.ONE_OF, "warning", ALL,
-             f"How bad it is to break the check `{check}`: critical quarantines the row (default).")
+            (
+                f"{check}Severity",
+                K.ONE_OF,
+                "warning",
+                ALL,
+                f"How bad it is to break the check `{check}`: critical quarantines the row (default).",
+            )
             for check in SEVERITIES
         ),
         custom=True,
@@ -242,25 +276,21 @@ DECLARATIONS: tuple[Declaration, ...] = (
     ),
     *_of(
         Part.OPTIONS,
-        ("minimum", K.NUMBER, "0", ALL, "The least value, inclusive."),
-        ("maximum", K.NUMBER, "400", ALL, "The greatest value, inclusive."),
-        ("pattern", K.TEXT, '"M[0-9]{4}"', ALL, "Java regular expression that the whole text matches."),
+        *_OPTIONS_KEYS,
         custom=False,
     ),
     *_of(
         Part.RELATIONSHIP,
-        ("type", K.TEXT, "foreignKey", "ingest", "foreignKey, or nothing."),
-        ("to", K.TEXT, "members.member_id", "ingest graph", "Table and key field that the field refers to."),
+        *_RELATIONSHIP_KEYS,
         custom=False,
         required=("to",),
     ),
     *_of(
         Part.RELATIONSHIP,
-        ("severity", K.ONE_OF, "warning", "ingest",
-         "How bad it is to refer to a key that is not there: critical quarantines the row (default)."),
+        *_RELATIONSHIP_PROPERTIES,
         custom=True,
     ),
-)  # fmt: skip
+)
 """Every property, in the order of the reference."""
 
 

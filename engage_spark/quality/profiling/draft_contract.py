@@ -202,24 +202,24 @@ def _quarantine_bound(profile: TableProfile) -> float:
 def _oddities(c: ColumnFacts, profile: TableProfile) -> list[str]:
     """Say what few rows hold that the draft does not allow, or does not make a rule of."""
     personal = is_personal(c)
-    said = []
+    texts = []
     for key in (k for k in profile.tried if k.columns == profile.key and c.name == k.columns[0]):
         name = " + ".join(key.columns)
-        said += [f"{key.shared:,} rows share their {name}; they are quarantined."] if key.shared else []
-        said += [f"{key.missing:,} rows have no {name}; they are quarantined."] if key.missing else []
+        texts += [f"{key.shared:,} rows share their {name}; they are quarantined."] if key.shared else []
+        texts += [f"{key.missing:,} rows have no {name}; they are quarantined."] if key.missing else []
     listed = None if c.name in profile.key or personal else closed_list_of(c)
     for rare, common in (listed.misspelt if listed else {}).items():
-        said.append(
+        texts.append(
             f"{rare!r} in {(c.values or {})[rare]:,} rows looks like a misspelling of {common!r}, and is not "
             "allowed; add it to validValues if it is a value."
         )
     pattern = suggest_pattern(c) if c.is_text and listed is None else None
     if pattern is not None and pattern.broken_rows:
         of_shape = f" ({pattern.odd})" if pattern.odd and not personal else ""
-        said.append(
+        texts.append(
             f"{pattern.broken_rows:,} of {c.visible:,} texts do not match the pattern{of_shape}: a warning."
         )
-    return said
+    return texts
 
 
 def _field(c: ColumnFacts, profile: TableProfile) -> dict[str, Any]:
