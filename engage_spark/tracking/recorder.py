@@ -124,11 +124,13 @@ class RunRecord:
         self._put("tags", {NOTE: lines})
 
     def dataset(self, *, name: str, digest: str, path: str, version: int | None, **tags: str) -> None:
-        """Record a version of a Delta table that the run was made from; nothing is copied.
+        """Record a version of a Delta table, by its path or catalog name, that the run was made from; nothing
+        is copied.
 
         `tags` say what it was to the run, such as `context="training"`.
         """
-        source = {"path": shown(path)} | ({} if version is None else {"delta_table_version": version})
+        place = "path" if "/" in path else "delta_table_name"
+        source = {place: shown(path)} | ({} if version is None else {"delta_table_version": version})
         self.datasets.append({"name": name, "digest": digest[:36], "source": source, "tags": tags})
 
     def metrics(self, values: Mapping[str, float]) -> None:

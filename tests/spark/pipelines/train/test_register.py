@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engage_spark.contract import load_contract
+from engage_spark.contract.money import ContactMoney
 from engage_spark.errors import TransientError
 from engage_spark.lake.scratch import scratch
 from engage_spark.ml.data.split_draw import SplitDraw
@@ -154,6 +155,7 @@ def shop(
                 key=CONTRACT.entity.key,
                 day="snapshot_date",
                 protected=attributes(CONTRACT),
+                money=ContactMoney(value=125.0, cost=5.0, success=0.2, currency="EUR", source="the desk"),
                 scratch_path=partial(scratch_path, spark, settings.lake.scratch_root),
             )
         tables = {"subscribers": "subscribers_judged", "subscriber_features": "subscriber_features"}
