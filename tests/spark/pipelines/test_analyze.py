@@ -245,7 +245,13 @@ def wide_contract(*, has_area: bool = True) -> Contract:
     for name in ("street", "area") if has_area else ("street",):
         uses = [{"property": "role", "value": "feature"}, {"property": "analytics", "value": ["dimension"]}]
         entity["properties"].append(
-            {"name": name, "logicalType": "string", "physicalType": "string", "customProperties": uses}
+            {
+                "name": name,
+                "description": "Where.",
+                "logicalType": "string",
+                "physicalType": "string",
+                "customProperties": uses,
+            }
         )
     contract, problems = parse_contract(yaml.safe_dump(declared), origin="wide")
     assert problems == []
