@@ -95,7 +95,7 @@ def run_demo(line: SparkLine, home: Path, *, customers: int = CUSTOMERS) -> Comm
 
 
 def _env(line: SparkLine) -> Mapping[str, str]:
-    return {"PYSPARK_PYTHON": str(environment_of(line)), "ENGAGE_SPARK_LINE": line.line}
+    return {"PYSPARK_PYTHON": str(environment_of(line))}
 
 
 def differences(one: Path, other: Path) -> list[LakeDifference]:
