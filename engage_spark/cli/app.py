@@ -265,7 +265,7 @@ def ingest(
 @app.command(epilog=EPILOG)
 def features(ctx: typer.Context, snapshot_date: Day = None, force: Force = False) -> None:
     """Derive the contract's features for a published snapshot (default: every snapshot that lacks them)."""
-    with spark_job(ctx) as job:
+    with spark_job(ctx, "features") as job:
         from engage_spark.pipelines.features import run_features
 
         result = run_features(
@@ -284,7 +284,7 @@ def graph(
     ] = None,
 ) -> None:
     """Measure each vertex's place in the graph (default: of every snapshot that lacks it)."""
-    with spark_job(ctx, graph__method=method) as job:
+    with spark_job(ctx, "graph", graph__method=method) as job:
         from engage_spark.pipelines.graph.run import run_graph
 
         result = run_graph(
@@ -307,7 +307,7 @@ def train(
     """Train, evaluate and register a model per target on matured snapshots; exit code 3 when the leakage
     audit stops it.
     """
-    with spark_job(ctx, models__policy=policy) as job:
+    with spark_job(ctx, None if target else "train", models__policy=policy) as job:
         from engage_spark.pipelines.train.run import run_train
 
         result = run_train(
@@ -333,7 +333,7 @@ def score(
     """Predict a snapshot with the champions (default: the newest, and older ones that lack predictions), with
     intervals and reasons, into `predictions`.
     """
-    with spark_job(ctx) as job:
+    with spark_job(ctx, None if target else "score") as job:
         from engage_spark.pipelines.score import run_score
 
         result = run_score(
@@ -358,7 +358,7 @@ def monitor(
     """Judge predictions whose labels have become known (default: of every such day), into `model_monitoring`;
     exit code 3 when a measure is past the contract's bound.
     """
-    with spark_job(ctx) as job:
+    with spark_job(ctx, None if target else "monitor") as job:
         from engage_spark.pipelines.monitor.run import run_monitor
 
         result = run_monitor(

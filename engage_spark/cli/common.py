@@ -17,6 +17,7 @@ from engage_spark import log
 from engage_spark.cli import console
 from engage_spark.contract import Contract, load_contract
 from engage_spark.errors import NotDeliveredError
+from engage_spark.pipelines.nothing_to_do import NOTHING_TO_DO
 from engage_spark.pipelines.results import StageResult
 from engage_spark.settings import FIRST_YEAR, LAST_YEAR, Settings, load_settings
 
@@ -83,9 +84,12 @@ def require_path(settings: Settings, path: str) -> None:
 
 
 @contextmanager
-def spark_job(ctx: typer.Context, *, reads_input: bool = False, **options: Any) -> Iterator[SparkJob]:
+def spark_job(
+    ctx: typer.Context, stage: str | None = None, *, reads_input: bool = False, **options: Any
+) -> Iterator[SparkJob]:
     """Open a session for a with-block, with settings and contract; `options` are those of `settings_of`.
 
+    Where the contract leaves `stage` nothing to do, that is shown, and the command ends before Spark starts.
     `reads_input` says that there must be something at `input.root`.
 
     Import the pipeline inside the block: a wrong setting is then reported at once, and a missing Spark in
@@ -95,6 +99,9 @@ def spark_job(ctx: typer.Context, *, reads_input: bool = False, **options: Any) 
     contract = load_contract(settings.contract)
     if reads_input:
         require_path(settings, settings.input.root)
+    if stage is not None and (result := NOTHING_TO_DO[stage](contract)) is not None:
+        show(ctx, result)
+        raise typer.Exit
     with spark_of(settings) as spark:
         from engage_spark.lake import translate_spark_errors
 

@@ -34,6 +34,7 @@ from engage_spark.contract.analytics_uses import (
 )
 from engage_spark.contract.declared_claims import claims_of_tables, reference_claims, reference_metric
 from engage_spark.contract.expressions import Expression, read_expression
+from engage_spark.contract.labels import label_sql
 from engage_spark.contract.model import (
     SNAPSHOT_DATE,
     Contract,
@@ -137,7 +138,9 @@ class _Builder:
         if self.entity.active is not None:
             self._add_active(self.entity.active)
         targets = tuple(
-            self.metric_names.get(f.name, f.name) for f in self.entity.fields if f.role is Role.TARGET
+            self.metric_names.get(name, name)
+            for name, (column, f) in self.columns.items()
+            if self._is_target(column, f)
         )
         indicators = self._indicators(targets)
         claims = self._claims()
@@ -177,12 +180,14 @@ class _Builder:
                 lower.add(name.lower())
                 self.columns[name] = (ColumnSpec(name=name, table=table.name, field=f.name), f)
 
+    def _is_target(self, column: ColumnSpec, f: Field) -> bool:
+        table = self.contract.target_tables.get(f.name)
+        return f.role is Role.TARGET and table is not None and table.name == column.table
+
     def _uses(self, column: ColumnSpec, f: Field) -> frozenset[AnalyticsUse]:
         """Return what analytics does with a column: as declared, or by default."""
-        is_target = f.role is Role.TARGET and column.table == self.entity.name
-        uses = set(f.analytics) | (
-            {AnalyticsUse.METRIC} if is_target and f.logical_type in NUMERIC else set()
-        )
+        is_metric = self._is_target(column, f) and (f.logical_type in NUMERIC or f.positive is not None)
+        uses = set(f.analytics) | ({AnalyticsUse.METRIC} if is_metric else set())
         if self.is_silent and f.role is Role.FEATURE:
             if f.logical_type in NUMERIC:
                 uses.add(AnalyticsUse.METRIC)
@@ -196,12 +201,12 @@ class _Builder:
         self.used |= {name} if uses else set()
         about: dict[str, Any] = {"unit": f.unit, "description": f.description, "is_personal": f.is_personal}
         if AnalyticsUse.METRIC in uses:
-            is_whole = f.logical_type in ("integer", "boolean")
+            is_whole = f.logical_type in ("integer", "boolean") or f.positive is not None
             metric = self._own_name(name, column, is_declared=AnalyticsUse.METRIC in f.analytics)
             self.metric_names[name] = metric
             self.metrics[metric] = MetricSpec(
                 name=metric,
-                source=sql,
+                source=label_sql(f, sql) if f.role is Role.TARGET else sql,
                 tables=tables,
                 over_time=f.over_time or OverTime.STOCK,
                 rolling_days=f.rolling_days,

@@ -45,7 +45,7 @@ def use_problems(f: Field, uses: frozenset[AnalyticsUse]) -> list[str]:
     numeric = f.logical_type in ("integer", "number")
     if f.is_key and uses:
         problems.append("analytics has no use for a key")
-    if AnalyticsUse.METRIC in uses and f.logical_type not in NUMERIC:
+    if AnalyticsUse.METRIC in uses and f.logical_type not in NUMERIC and f.positive is None:
         problems.append(f"a metric is a number or a boolean, not {f.logical_type}")
     if AnalyticsUse.QUARTILES in uses and not numeric:
         problems.append(f"quartiles are of numbers, not of {f.logical_type}")

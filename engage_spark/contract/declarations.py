@@ -38,6 +38,7 @@ class ValueKind(StrEnum):
 
     TEXT = "text"
     NUMBER = "number"
+    SCALAR = "text, number, or true or false"
     DAYS = "whole number of days"
     POSITION = "whole number from 1 on"
     FLAG = "true or false"
@@ -94,7 +95,7 @@ def _of(
 
 
 LOGICAL_TYPES = ("integer", "number", "string", "boolean", "date", "timestamp", "array", "object")
-SEVERITIES = ("range", "pattern", "finite", "distinguishable")
+SEVERITIES = ("range", "pattern", "finite", "distinguishable", "readable")
 """The checks whose severity a field may state by a property of its own."""
 VALUES: Mapping[str, tuple[str, ...]] = {
     "kind": tuple(TableKind),
@@ -129,6 +130,8 @@ _TABLE_KEYS: _Rows = (
     ("description", K.TEXT, "Every member at the end of a day.", "report", "What the rows are."),
     ("dataGranularityDescription", K.TEXT, "One row per member and day.", "report",
      "What there is one row of."),
+    ("physicalName", K.TEXT, "Member Export", "ingest",
+     "The delivered folder, where it has another name than the table."),
     ("quality", K.QUALITY, "[{name: rows, metric: rowCount, mustBeGreaterThan: 0, description: …}]", ALL,
      "Rules on rows, and gates on a whole snapshot."),
     ("properties", K.ENTRIES, "[{name: member_id, …}]", ALL, "The fields."),
@@ -164,6 +167,8 @@ _FIELD_KEYS: _Rows = (
     ("physicalType", K.TEXT, "int", ALL,
      "Spark type: tinyint, smallint, int, bigint, float, double, decimal(p,s), string, binary, boolean, "
      "date, timestamp, array<…>, map<…,…>, struct<…>."),
+    ("physicalName", K.TEXT, '"Visits (30 d)"', ALL,
+     "The column's name in what is delivered, where it is another one: with blanks, dots, any signs."),
     ("required", K.FLAG, "true", ALL, "A row without a value, or with a blank text, is quarantined."),
     ("primaryKey", K.FLAG, "true", ALL, "The field is part of the key."),
     ("primaryKeyPosition", K.POSITION, "1", ALL, "Its place in the key."),
@@ -186,6 +191,9 @@ _FIELD_PROPERTIES: _Rows = (
     ("role", K.ONE_OF, "feature", "train score analyze",
      "identifier: names the row. feature: models may use it. target: is predicted. audit: is checked and "
      "kept, and never enters a model."),
+    ("reading", K.TEXT, "\"to_date(TRIM(joined_on), 'M/d/yyyy')\"", ALL,
+     "Makes the value of the delivered text: an expression over that text, which it calls by the field's "
+     "name. A text on which it fails breaks the check `readable`."),
     ("unit", K.TEXT, "years", "train analyze report", "Unit of the values."),
     ("referenceMean", K.NUMBER, "12", "ingest analyze synth",
      "The mean that is expected; the gate reference_means holds the data against it."),
@@ -197,6 +205,8 @@ _FIELD_PROPERTIES: _Rows = (
      "Lower bounds, rising, that cut a number into groups for comparing them."),
     ("leaksInto", K.NAMES, "[left]", "train",
      "The targets of which the field knows the answer; their models never see it."),
+    ("positive", K.SCALAR, '"Yes"', "train monitor analyze",
+     "Of a target of two classes: the value that is predicted, label 1. A text needs it, in quotes."),
     ("labelWindowDays", K.DAYS, "30", "train monitor",
      "Of a target: days after the snapshot until its value is known. Only such snapshots are trained "
      "on."),

@@ -103,9 +103,12 @@ def expected(f: Field) -> str:
 def notes(f: Field) -> str:
     """Return key, required, protected, share of missing values and leaks in one line."""
     parts = [f"key {f.key_position}"] if f.is_key else []
+    parts += [f"delivered as `{f.physical_name}`"] if f.physical_name is not None else []
+    parts += [f"read by `{f.reading}`"] if f.reading is not None else []
     parts += ["required"] if f.required else []
     parts += ["protected"] if f.protected else []
     parts += [f"compared in bands from {', '.join(map(number, f.bands))}"] if f.bands else []
+    parts += [f"label 1 is {f.positive}"] if f.positive is not None else []
     parts += [f"known {f.label_days} days later"] if f.label_days else []
     parts += [f"baseline: {f.baseline}"] if f.baseline else []
     parts += [f"monitored: {_monitored(f)}"] if f.monitoring else []
@@ -172,6 +175,7 @@ def _money(m: ContactMoney) -> str:
 def _table(t: Table) -> list[str]:
     lines = [f"## {t.name}", "", t.description, "", f"{t.grain} Kind: {t.kind.value} ({_KINDS[t.kind]})."]
     lines += [f"Computed from `{t.source}`."] if t.kind is TableKind.DERIVED else []
+    lines += [f"Delivered as `{t.physical_name}`."] if t.physical_name is not None else []
     lines += [f"Event time: `{t.event_time}`."] if t.event_time else []
     lines += [f"In the graph: {t.graph_role.value}."] if t.graph_role else []
     lines += (
@@ -186,7 +190,7 @@ def _table(t: Table) -> list[str]:
     ]
     lines += [
         f"| `{f.name}` | {f.spark_type} | {f.unit or ''} | {f.role.value} | {_cell(bounds(f))} | "
-        f"{expected(f)} | {notes(f)} |"
+        f"{expected(f)} | {_escaped(notes(f))} |"
         for f in t.fields
     ]
     lines += ["", *(line for f in t.fields for line in _field(f)), ""]
@@ -256,4 +260,8 @@ def describe_gate(g: Gate) -> str:
 
 
 def _cell(text: str) -> str:
-    return f"`{text}`".replace("|", "\\|") if text.startswith("matches") else text.replace("|", "\\|")
+    return _escaped(f"`{text}`" if text.startswith("matches") else text)
+
+
+def _escaped(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())

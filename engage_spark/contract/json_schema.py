@@ -29,6 +29,7 @@ _NUMBER = {"type": "number"}
 _VALUES: dict[ValueKind, dict[str, Any]] = {
     ValueKind.TEXT: _TEXT,
     ValueKind.NUMBER: _NUMBER,
+    ValueKind.SCALAR: {"type": ["string", "number", "boolean"]},
     ValueKind.DAYS: {"type": "integer", "minimum": 0},
     ValueKind.POSITION: {"type": "integer"},
     ValueKind.FLAG: {"type": "boolean"},

@@ -14,8 +14,9 @@ from engage_spark.errors import ContractError
 def leaking_fields(contract: Contract, target: str, *, declared: bool = True) -> frozenset[str]:
     """List the names of the fields that no model of `target` may see.
 
-    These are the target, the fields that are declared to leak into it (`leaksInto`; not with `declared`
-    False), and, along the inputs of the formulas, everything that is computed from either.
+    These are the target, what its own formula uses and the fields that are declared to leak into it
+    (`leaksInto`; neither with `declared` False), and, along the inputs of the formulas, everything that is
+    computed from any of them.
 
     Errors: ContractError when `target` is not a target.
     """
@@ -27,7 +28,20 @@ def leaking_fields(contract: Contract, target: str, *, declared: bool = True) ->
             hint=f"targets are: {', '.join(targets) or 'none'}",
         )
     stated = {f.name for f in fields if target in f.leaks_into} if declared else set()
-    return computed_from(contract, {target} | stated)
+    used = formula_inputs(contract, target) if declared else set()
+    return computed_from(contract, {target} | stated | used)
+
+
+def formula_inputs(contract: Contract, name: str) -> set[str]:
+    """List the fields that the formula of a derived field uses, directly or through other formulas."""
+    by_name = {f.name: f for t in contract.derived for f in t.fields if f.formula is not None}
+    names, waiting = set[str](), [name]
+    while waiting:
+        field = by_name.get(waiting.pop())
+        new = [] if field is None else [n for n in field.inputs if n not in names]
+        names.update(new)
+        waiting += new
+    return names - {name}
 
 
 def computed_from(contract: Contract, sources: Iterable[str]) -> frozenset[str]:

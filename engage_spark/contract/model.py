@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -119,12 +119,15 @@ class ExtraColumns(StrEnum):
 class Field:
     """One declared column. Bounds are inclusive; None means not declared.
 
+    `physical_name` is the column's name where it is delivered under another one, `reading` the expression
+    that makes the field's value of the delivered text, over a column of the field's name.
     `measure` names what a field of a GRAPH table holds; `edges` maps the values of a field of the connections
     to a Direction. `bands` are the lower bounds that cut a number into groups, for comparing them. Of a
-    target, `label_days` is how long after its snapshot its value is known, `baseline` the feature that the
-    simplest model worth beating uses (None: it predicts the mean), and `monitoring` the bounds of what is
-    measured of its model in use (see `contract.monitoring`), and `money` what a contact costs and brings.
-    `analytics` says what analytics does with it,
+    target, `positive` is the value that label 1 stands for (see `contract.labels`), `label_days` is how long
+    after its snapshot its value is known, `baseline` the feature that the simplest model worth beating uses
+    (None: it predicts the mean), `monitoring` the bounds of what is measured of its model in use (see
+    `contract.monitoring`), and `money` what a contact costs and brings. `analytics` says what analytics does
+    with it,
     `over_time` and `rolling_days` what it is over days, `cohort_name` how the key of cohorts by it is called.
     """
 
@@ -133,6 +136,8 @@ class Field:
     spark_type: str
     description: str
     role: Role
+    physical_name: str | None = None
+    reading: str | None = None
     unit: str | None = None
     required: bool = False
     key_position: int | None = None
@@ -148,6 +153,7 @@ class Field:
     classification: str | None = None
     severities: tuple[tuple[str, Severity], ...] = ()
     leaks_into: tuple[str, ...] = ()
+    positive: str | int | float | None = None
     label_days: int = 0
     baseline: str | None = None
     monitoring: tuple[tuple[str, float], ...] = ()
@@ -165,6 +171,11 @@ class Field:
     cohort_name: str | None = None
 
     @property
+    def delivered_name(self) -> str:
+        """The name of the column in what is delivered."""
+        return self.name if self.physical_name is None else self.physical_name
+
+    @property
     def is_key(self) -> bool:
         """Whether the field is part of the key."""
         return self.key_position is not None
@@ -176,7 +187,11 @@ class Field:
 
     @property
     def is_two_classes(self) -> bool:
-        """Whether the values are 0 and 1: a boolean, those two allowed, or a whole number between them."""
+        """Whether the values are two classes: with a positive value, a boolean, 0 and 1 allowed, or a whole
+        number between these.
+        """
+        if self.positive is not None:
+            return True
         is_whole = self.spark_type in ("tinyint", "smallint", "int", "bigint")
         between = is_whole and not self.allowed and (self.minimum, self.maximum) == (0, 1)
         return self.spark_type == "boolean" or set(map(repr, self.allowed)) == {"0", "1"} or between
@@ -257,7 +272,8 @@ def columns_of(kind: TableKind, fields: Sequence[Field]) -> dict[str, str]:
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """One declared table. `source` names the input table of a DERIVED one; `event_time` the timestamp of a
-    LOG. Of an ENTITY, `active` says in SQL who is active, for retention.
+    LOG. Of an ENTITY, `active` says in SQL who is active, for retention. `physical_name` is the folder that
+    is delivered, where it has another name than the table.
     """
 
     name: str
@@ -267,6 +283,7 @@ class Table:
     rules: tuple[Rule, ...] = ()
     gates: tuple[Gate, ...] = ()
     references: tuple[Reference, ...] = ()
+    physical_name: str | None = None
     source: str | None = None
     event_time: str | None = None
     graph_role: GraphRole | None = None
@@ -292,6 +309,31 @@ class Table:
     def title(self) -> str:
         """What texts call the rows: the table's name, with blanks for underscores."""
         return self.name.replace("_", " ")
+
+    @property
+    def delivered_name(self) -> str:
+        """The name of the folder in what is delivered."""
+        return self.name if self.physical_name is None else self.physical_name
+
+    @cached_property
+    def delivered_fields(self) -> dict[str, Field]:
+        """The fields by the names that their columns have in what is delivered."""
+        first = {f.delivered_name: f for f in reversed(self.fields)}
+        return dict(reversed(first.items()))
+
+    @cached_property
+    def readings(self) -> tuple[Field, ...]:
+        """The fields whose values are made of a delivered text."""
+        return tuple(f for f in self.fields if f.reading is not None)
+
+    def as_stored(self) -> Table:
+        """Return the table for rows that have its own names and types already, such as those of the lake."""
+        if self.physical_name is None and all(
+            f.delivered_name == f.name and not f.reading for f in self.fields
+        ):
+            return self
+        fields = tuple(replace(f, physical_name=None, reading=None) for f in self.fields)
+        return replace(self, physical_name=None, fields=fields)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -348,6 +390,19 @@ class Contract:
             hint="its tables can be checked (`engage_spark.check`) one by one; ingest needs an "
             "entity, which has a key",
         )
+
+    @cached_property
+    def target_tables(self) -> dict[str, Table]:
+        """The table of each target by its name: of the entity, then of what is derived from it."""
+        entities = [t for t in self.tables if t.kind is TableKind.ENTITY]
+        of_entity = [t for t in self.derived if t.source in {e.name for e in entities}]
+        pairs = ((f.name, t) for t in (*entities, *of_entity) for f in t.fields if f.role is Role.TARGET)
+        return dict(pairs)
+
+    @property
+    def targets(self) -> tuple[Field, ...]:
+        """What models predict: the entity's targets, then those of tables derived from it."""
+        return tuple(table[name] for name, table in self.target_tables.items())
 
     @property
     def logs(self) -> tuple[Table, ...]:

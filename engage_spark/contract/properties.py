@@ -58,6 +58,15 @@ class PropertyReader:
         value: str | None = self._typed(name, str, "text")
         return value
 
+    def scalar(self, name: str) -> str | int | float | None:
+        """Read one value: a text, a number, true or false."""
+        value = self.values.get(name)
+        if value is None or isinstance(value, str | bool) or _is_finite(value):
+            of_kind: str | int | float | None = value
+            return of_kind
+        self.problems.append(f"{self.at}: {name} must be one value, found {value!r}")
+        return None
+
     def number(self, name: str) -> float | None:
         """Read a finite number."""
         value = self._typed(name, (int, float), "a number")
@@ -167,12 +176,14 @@ def field_properties(
     return {
         "severities": tuple((kind, severity) for kind, severity in stated.items() if severity is not None),
         "role": read.one_of("role", Role) or Role.AUDIT,
+        "reading": read.text("reading"),
         "unit": read.text("unit"),
         "reference_mean": read.number("referenceMean"),
         "reference_shares": by_value(read.shares("referenceShares"), allowed),
         "protected": read.flag("protected"),
         "bands": read.numbers("bands"),
         "leaks_into": read.names("leaksInto"),
+        "positive": read.scalar("positive"),
         "label_days": read.days("labelWindowDays"),
         "baseline": read.text("baseline"),
         "monitoring": tuple(read.shares("monitoring").items()),

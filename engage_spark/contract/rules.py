@@ -51,6 +51,8 @@ def field_quality(quality: Sequence[DataQuality], field: str, at: str, problems:
             continue
         stated = bounds(q)
         level = severity(q, at, problems)
+        if q.metric in ("invalidValues", "nullValues"):
+            dimension(q, Dimension.VALIDITY, at, problems)
         if q.metric == "invalidValues" and stated in ({}, {"mustBe": 0}):
             values = (q.arguments or {}).get("validValues")
             if not isinstance(values, list) or not values or set(q.arguments or ()) != {"validValues"}:

@@ -180,6 +180,12 @@ def _splits_fields() -> tuple[Field, ...]:
             required=True,
         ),
         _field(
+            "unit",
+            "bigint",
+            "Of a customer who is equal to others in all but the key: the hash of the one whose side all of "
+            "them take; null where the key's own hash decided.",
+        ),
+        _field(
             "drawn_on",
             "date",
             "The snapshot that was drawn on when a training first met the key.",
@@ -213,7 +219,7 @@ def predictions_table(contract: Contract) -> Table:
         required=True,
         key_position=position + 2,
         description="What is predicted.",
-        allowed=tuple(f.name for f in entity.fields if f.role is Role.TARGET),
+        allowed=tuple(f.name for f in contract.targets),
     )
     about = "What the champions say of each key in a snapshot."
     return _table("predictions", about, (*_keys(entity), day, target), _predictions_fields())
@@ -224,13 +230,14 @@ def _predictions_fields() -> tuple[Field, ...]:
         _field(
             "prediction",
             "double",
-            "The value, in the target's unit and bounds; of two classes the calibrated probability of 1.",
+            "The value, in the target's unit and bounds; of two classes the calibrated probability of label "
+            "1, which is the target's positive value.",
             required=True,
         ),
         _field(
             "probability",
             "double",
-            "Of two classes the calibrated probability of 1, as in prediction; null for numbers.",
+            "Of two classes the calibrated probability of label 1, as in prediction; null for numbers.",
             minimum=0.0,
             maximum=1.0,
         ),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from engage_spark.contract.analytics import analytics_problems
+from engage_spark.contract.delivered import delivered_problems
 from engage_spark.contract.expressions import read_expression
 from engage_spark.contract.graph_spec import find_graph_contradictions
+from engage_spark.contract.labels import target_problems
 from engage_spark.contract.model import (
     DAY_COLUMNS,
     RESERVED_TABLES,
@@ -60,10 +62,14 @@ def find_contradictions(contract: Contract, *, of_package: bool = False) -> list
     """
     problems = _tables(contract) + ([] if of_package else [*_reserved(contract), *name_clashes(contract)])
     targets = {f.name for t in contract.tables for f in t.fields if f.role is Role.TARGET}
+    modelled = [t for t in contract.tables if t.kind in (TableKind.ENTITY, TableKind.DERIVED)]
+    by_table = [n for t in modelled for n in {f.name: f for f in t.fields if f.role is Role.TARGET}]
+    problems += [f"target {n!r} is declared in two tables" for n in _repeated(by_table)]
     by_name = {t.name: t for t in reversed(contract.tables)}
+    entities = {t.name for t in contract.tables if t.kind is TableKind.ENTITY}
     of_entity = {f.name: f for t in contract.tables if t.kind is TableKind.ENTITY for f in t.fields}
     for table in contract.tables:
-        problems += _names(table) + _key(table)
+        problems += _names(table) + delivered_problems(table) + _key(table)
         for f in table.fields:
             at = f"field {table.name}.{f.name}"
             of_field = (
@@ -72,6 +78,7 @@ def find_contradictions(contract: Contract, *, of_package: bool = False) -> list
                 *_values(f),
                 *_shares(f),
                 *_leaks(f, targets),
+                *_target(table, f, entities),
                 *_baseline(f, of_entity),
                 *monitoring_problems(f, is_target=f.role is Role.TARGET),
                 *_money(f),
@@ -112,7 +119,8 @@ def _tables(contract: Contract) -> list[str]:
 
 def _reserved(contract: Contract) -> list[str]:
     return [
-        f"table name {t.name!r} is reserved; the package writes a table of that name"
+        f"table name {t.name!r} is reserved; the package writes a table of that name: name it otherwise, and "
+        f"give the delivered folder as the table's physicalName: {t.delivered_name}"
         for t in contract.tables
         if t.kind is not TableKind.PLAIN
         and (t.name.lower() in RESERVED_TABLES or t.name.lower().endswith("_judged"))
@@ -310,6 +318,21 @@ def _leaks(f: Field, targets: set[str]) -> list[str]:
         problems.append("labelWindowDays is a number of days, 0 or more, of a target")
     if f.bands and (list(f.bands) != sorted(set(f.bands)) or f.logical_type not in ("integer", "number")):
         problems.append("bands are for numbers, and given in rising order")
+    return problems
+
+
+def _target(table: Table, f: Field, entities: Collection[str]) -> list[str]:
+    """Check what models predict: a field of the entity, or one that is derived from it."""
+    if f.role is not Role.TARGET:
+        return ["positive is for targets"] if f.positive is not None else []
+    problems = [] if f.is_key else target_problems(f)
+    if f.is_key:
+        problems.append("a key is not a target")
+    is_of_entity = table.kind is TableKind.ENTITY or (
+        table.kind is TableKind.DERIVED and table.source in entities and f.formula is not None
+    )
+    if not is_of_entity and table.kind is not TableKind.PLAIN:
+        problems.append("a target is a field of the entity, or has a formula in a table derived from it")
     return problems
 
 

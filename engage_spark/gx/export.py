@@ -19,6 +19,8 @@ from engage_spark.spark.schema import LOST, accepted_types
 
 OWN = "engage_spark"
 """The key under which meta holds what is ours."""
+DELIVERED = "delivered_names"
+"""The key in our part of meta for delivered columns of other names, by the suite's own."""
 LARGEST = {"double": 1.7976931348623157e308, "float": 3.4028234663852886e38}
 _COMPARED = re.compile(r"^\s*(?P<a>\w+|`[^`]+`)\s*(?P<op><=|>=|<|>|=|==)\s*(?P<b>\w+|`[^`]+`)\s*$")
 _UNSAID = {
@@ -27,6 +29,7 @@ _UNSAID = {
     "share": "an expectation bounds a share from one side; this is of the valid rows, and has two",
     "normal_form": "the pattern that finds it is too long for a suite",
     "distinguishable": "GX compares values as they are, and cannot ignore the case of letters",
+    "readable": "GX does not read a delivered text as the contract does",
     "not_future": "GX does not know when a delivery landed",
     "latency": "GX does not know when a delivery landed",
     "row_count_change": "GX does not know the day before",
@@ -70,9 +73,22 @@ def suite_of(table: Table, *, version: str = "") -> Suite:
         name=table.name,
         id=identity("suite", table.name),
         expectations=tuple(expectations),
-        meta={OWN: {"table": table.name, "contract_version": version, "not_expressible": unsaid}},
+        meta={
+            OWN: {
+                "table": table.name,
+                "contract_version": version,
+                "not_expressible": unsaid,
+                **_delivered(table),
+            }
+        },
         notes=[table.description, *_unsaid_notes(unsaid)],
     )
+
+
+def _delivered(table: Table) -> dict[str, dict[str, str]]:
+    """Return the names of delivered columns by those that the suite has for them, where they differ."""
+    names = {f.name: f.physical_name for f in table.fields if f.physical_name is not None}
+    return {DELIVERED: names} if names else {}
 
 
 def _unsaid_notes(unsaid: Sequence[Mapping[str, str]]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from engage_spark.analytics.plan import bands, segment_of
-from engage_spark.contract import Contract, Field, GraphMeasure, GraphRole, Role, Table, TableKind
+from engage_spark.contract import Contract, Field, GraphMeasure, GraphRole, Table, TableKind
 from engage_spark.contract.analytics import analytics_spec_of
 from engage_spark.contract.analytics_spec import (
     CUSTOMERS,
@@ -16,6 +16,7 @@ from engage_spark.contract.analytics_spec import (
     DimensionSpec,
     MetricSpec,
 )
+from engage_spark.contract.labels import label_sql
 from engage_spark.contract.sql_nodes import quoted
 
 _COMPARED = (DimensionKind.CATEGORY, DimensionKind.BAND, DimensionKind.QUARTILE)
@@ -153,7 +154,11 @@ class Vocabulary:
         of_source = {
             source: (c.table, c.field)
             for c in self.spec.columns
-            for source in (quoted(c.name), f"CAST({quoted(c.name)} AS STRING)")
+            for source in (
+                quoted(c.name),
+                f"CAST({quoted(c.name)} AS STRING)",
+                label_sql(self.contract.table(c.table)[c.field], quoted(c.name)),
+            )
         }
         named |= {m.name: of_source.get(m.source) for m in self.spec.metrics}
         named |= {d.name: of_source[d.source] for d in self.spec.dimensions if d.source in of_source}
@@ -191,7 +196,7 @@ class Vocabulary:
     @cached_property
     def target_fields(self) -> dict[str, Field]:
         """The fields of the targets by name."""
-        return {f.name: f for f in self.contract.entity.fields if f.role is Role.TARGET}
+        return {f.name: f for f in self.contract.targets}
 
 
 def is_number(field: Field) -> bool:

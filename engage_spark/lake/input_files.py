@@ -75,7 +75,7 @@ def list_inputs(
     problems: list[str] = []
     by_day: dict[date | None, list[InputFile]] = {None: list(files)}
     if dated:
-        by_day, problems = _by_day(listing, snapshot_date, table.names)
+        by_day, problems = _by_day(listing, snapshot_date, table.delivered_fields)
         files = tuple(f for of_day in by_day.values() for f in of_day)
         if not files and not problems:
             raise InputError(

@@ -30,6 +30,7 @@ from engage_spark.spark.files import path_of_this_process, read_bytes
 from engage_spark.spark.guarantees import STRICT_READS
 from engage_spark.spark.joins import union_of
 from engage_spark.spark.schema import (
+    ColumnType,
     ConformedInput,
     UnreadableType,
     column_metadata,
@@ -38,10 +39,13 @@ from engage_spark.spark.schema import (
     conform,
     conformed_column,
     folder_flag_name,
+    is_read,
     refuse_columns,
     spark_type,
     undeclared_columns,
+    with_readings,
 )
+from engage_spark.spark.sql_text import quoted_name
 
 SCAN_BYTES = 4 * 2**20
 """Bytes of CSV files in a store up to which they are looked through before Spark reads them; files of this
@@ -122,13 +126,13 @@ def read_inputs(
         raise input_error(e) or InputError(
             f"the files of {table.name} cannot be read: {first_line(e)}", hint="deliver them again"
         ) from e
-    left_out = tuple(c for c in extra if c not in in_folders)
-    return ConformedInput(rows, () if table.extra is ExtraColumns.IGNORE else left_out, in_folders)
+    left_out = () if table.extra is ExtraColumns.IGNORE else tuple(c for c in extra if c not in in_folders)
+    return ConformedInput(rows, left_out, tuple(_declared_name(c, table) for c in in_folders))
 
 
 def _read_delta(spark: SparkSession, manifest: InputManifest, table: Table) -> ConformedInput:
     rows = delta_rows(spark, manifest)
-    if manifest.day is not None and SNAPSHOT_DATE not in table.names:
+    if manifest.day is not None and SNAPSHOT_DATE not in table.delivered_fields:
         rows = rows.drop(SNAPSHOT_DATE)
     return conform(rows, table)
 
@@ -148,12 +152,13 @@ def _grouped(
     breaks_lines: Mapping[str, bool] | None = None,
 ) -> list[FileGroup]:
     """Group the files by what matters to their reading; other columns of a group are those of its first."""
-    declared = {n.lower() for n in table.names} | {SNAPSHOT_DATE}
+    declared = {n.lower() for n in table.delivered_fields} | {SNAPSHOT_DATE}
     members: dict[object, list[InputFile]] = {}
     first: dict[object, FileGroup] = {}
     for f in manifest.files:
         columns = by_path[f.path]
-        values = {k: v for k, v in folder_values(f.name).items() if k in table.names and k != SNAPSHOT_DATE}
+        named = folder_values(f.name)
+        values = {k: v for k, v in named.items() if k in table.delivered_fields and k != SNAPSHOT_DATE}
         broken = (breaks_lines or {}).get(f.path, False)
         relevant = tuple(
             (n, t.simpleString())
@@ -184,7 +189,9 @@ def _refuse_groups(groups: Sequence[FileGroup], table: Table) -> tuple[str, ...]
     for g in groups:
         problems = column_problems(g.columns, table, elsewhere=somewhere | g.values.keys())
         for name, text in g.values.items():
-            if (problem := folder_value_problem(table[name], text)) is not None:
+            field = table.delivered_fields[name]
+            problem = None if field.reading else folder_value_problem(field, text)
+            if problem is not None:
                 problems.append(problem)
         for problem in problems:
             labels.setdefault(problem, []).append(g)
@@ -212,7 +219,7 @@ def _in_folders(groups: Sequence[FileGroup], manifest: InputManifest, table: Tab
     days = [
         t for g in groups for n, t in g.columns if n == SNAPSHOT_DATE and t.simpleString() in _COMPARABLE_DAYS
     ]
-    if manifest.day is not None and days and SNAPSHOT_DATE not in table.names:
+    if manifest.day is not None and days and SNAPSHOT_DATE not in table.delivered_fields:
         both.append(SNAPSHOT_DATE)
     return tuple(dict.fromkeys(both))
 
@@ -220,7 +227,7 @@ def _in_folders(groups: Sequence[FileGroup], manifest: InputManifest, table: Tab
 def _parquet_rows(
     spark: SparkSession, group: FileGroup, table: Table, in_folders: Sequence[str]
 ) -> DataFrame:
-    wanted = {*table.names, *in_folders}
+    wanted = {*table.delivered_fields, *in_folders}
     fields = [
         T.StructField(n, t)
         for n, t in group.columns
@@ -241,27 +248,49 @@ def _selected(
 ) -> DataFrame:
     """Select the declared columns, `marks`, and for each column of `in_folders` what contradicts."""
     types = dict(group.columns)
-    columns = {f.name: _column(f, group, types, parsed=parsed) for f in table.fields}
+    columns = {f.delivered_name: _column(f, group, types, parsed=parsed) for f in table.fields}
     flags: list[Column] = []
     for name in in_folders:
         flag = F.lit(None).cast("string")
         if name == SNAPSHOT_DATE and manifest.day is not None and name in types:
             flag = _other_day(types[name], manifest.day.isoformat())
         elif name in group.values and name in types:
-            value = F.lit(group.values[name]).cast(spark_type(table[name].spark_type))
+            field = table.delivered_fields[name]
+            value = F.lit(group.values[name])
+            value = value if is_read(field, types[name]) else value.cast(spark_type(field.spark_type))
             flag = F.when(columns[name] != value, columns[name].cast("string"))
-        flags.append(flag.alias(folder_flag_name(name)))
-    return rows.select(
-        *(columns[f.name].alias(f.name, metadata=column_metadata(f)) for f in table.fields), *marks, *flags
+        flags.append(flag.alias(folder_flag_name(_declared_name(name, table))))
+    selected = rows.select(
+        *(columns[f.delivered_name].alias(f.name, metadata=column_metadata(f)) for f in table.fields),
+        *marks,
+        *flags,
+    )
+    return with_readings(selected, table, texts=_texts(group, table, types))
+
+
+def _texts(group: FileGroup, table: Table, types: Mapping[str, ColumnType]) -> frozenset[str]:
+    """Name the fields that are read from a text here, of the files or of their folders' names."""
+    return frozenset(
+        f.name
+        for f in table.readings
+        if (is_read(f, types[n]) if (n := f.delivered_name) in types else n in group.values)
     )
 
 
+def _declared_name(column: str, table: Table) -> str:
+    """Return the field of a delivered column; the column itself where there is none."""
+    field = table.delivered_fields.get(column)
+    return column if field is None else field.name
+
+
 def _column(f: DeclaredField, group: FileGroup, types: Mapping[str, object], *, parsed: bool) -> Column:
-    if f.name not in types:
-        return F.lit(group.values.get(f.name)).cast(spark_type(f.spark_type))
-    kind = types[f.name]
+    if f.delivered_name not in types:
+        value = F.lit(group.values.get(f.delivered_name))
+        is_text = f.reading is not None and f.delivered_name in group.values
+        return value if is_text else value.cast(spark_type(f.spark_type))
+    kind = types[f.delivered_name]
     assert isinstance(kind, T.DataType)
-    return column_named(f.name) if parsed else conformed_column(f, kind)
+    return column_named(f.delivered_name) if parsed else conformed_column(f, kind)
 
 
 def _other_day(kind: object, day: str) -> Column:
@@ -289,10 +318,19 @@ def _csv_groups(
             with BufferedReader(FileRange(spark, f), 2**20) as stream:
                 scan = scan_csv(stream, name=f.name, whole=whole or here, delimiter=delimiter)
             breaks_lines[f.path] = scan.breaks_lines
-            names = list(parse_header(scan.header, name=f.name, delimiter=delimiter, declared=table.names))
-        declared = {d.name: spark_type(d.spark_type) for d in table.fields}
+            names = list(
+                parse_header(
+                    scan.header, name=f.name, delimiter=delimiter, declared=tuple(table.delivered_fields)
+                )
+            )
+        declared = {d.delivered_name: _parsed_type(d) for d in table.fields}
         headers[f.path] = tuple((n, declared.get(n, T.StringType())) for n in names)
     return _grouped(table, manifest, headers, breaks_lines)
+
+
+def _parsed_type(f: DeclaredField) -> T.DataType:
+    """Return the type that Spark parses a value of CSV as: text where the field's reading is to see it."""
+    return spark_type(f.spark_type) if f.reading is None else T.StringType()
 
 
 def _csv_options(delimiter: str, null: str) -> dict[str, str]:
@@ -314,8 +352,12 @@ def _csv_rows(
     """Parse a group of CSV files. Numbers with a point are read as text first: Spark would round a decimal to
     the declared digits, and take hexadecimal and `1d` for a double.
     """
-    exact = [f for f in table.fields if f.name in dict(group.columns) and _needs_text(f.spark_type)]
-    as_text = {f.name for f in exact}
+    exact = [
+        f
+        for f in table.fields
+        if f.delivered_name in dict(group.columns) and _needs_text(f.spark_type) and f.reading is None
+    ]
+    as_text = {f.delivered_name for f in exact}
     fields = [T.StructField(n, T.StringType() if n in as_text else t) for n, t in group.columns]  # type: ignore[arg-type]
     schema = T.StructType([*fields, T.StructField(malformed, T.StringType())])
     known = read_bytes(spark, group.files[0].path, 0, 1) is not None
@@ -335,10 +377,12 @@ def _csv_rows(
     )
     if not exact:
         return rows
-    wrong = [F.when(~_is_exact(f), F.concat(F.lit(f"{f.name}="), column_named(f.name))) for f in exact]
+    wrong = [
+        F.when(~_is_exact(f), F.concat(F.lit(f"{f.name}="), column_named(f.delivered_name))) for f in exact
+    ]
     numbers = {
-        f.name: F.when(
-            _is_exact(f), F.expr(f"try_cast(trim(`{f.name.replace('`', '``')}`) AS {f.spark_type})")
+        f.delivered_name: F.when(
+            _is_exact(f), F.expr(f"try_cast(trim({quoted_name(f.delivered_name)}) AS {f.spark_type})")
         )
         for f in exact
     }
@@ -354,7 +398,7 @@ def _needs_text(kind: str) -> bool:
 
 def _is_exact(f: DeclaredField) -> Column:
     """Return whether a text is a number that the declared type holds without loss; true for a null."""
-    text = column_named(f.name)
+    text = column_named(f.delivered_name)
     declared = spark_type(f.spark_type)
     if not isinstance(declared, T.DecimalType):
         holds = text.rlike(_NUMBER) | text.rlike(_NOT_A_NUMBER)

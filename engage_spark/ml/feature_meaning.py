@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engage_spark.contract import Contract, Field, GraphRole, Role, Table, TableKind, graph_spec_of
+from engage_spark.contract.labels import positive_text
 from engage_spark.ml.feature_spec import feature_tables
 
 Meaning = Mapping[str, Any]
@@ -64,6 +65,8 @@ def _meaning(contract: Contract, table: Table, field: Field) -> dict[str, Any]:
     own: dict[str, Any] = {"type": field.spark_type, "unit": field.unit}
     if field.role is Role.TARGET:
         own["known after"] = f"{field.label_days} days"
+        if field.positive is not None:
+            own["positive"] = positive_text(field)
     if field.formula is not None:
         own["formula"] = _folded(field.formula)
         own["on failure"] = field.on_failure.value

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engage_spark.contract import Contract, Field, Role, Table, TableKind, leaking_fields
+from engage_spark.contract.labels import positive_text, target_problems
+from engage_spark.contract.lineage import formula_inputs
 from engage_spark.contract.money import ContactMoney
 from engage_spark.errors import ConfigurationError
 
@@ -34,7 +36,8 @@ class LeakPolicy(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What is predicted. Predictions lie within the bounds; None means no bound.
+    """What is predicted. Predictions lie within the bounds; None means no bound. Of two classes, `positive`
+    is the value in the data that label 1 stands for.
 
     Units: `label_days` are the days after its snapshot until the label is known.
     """
@@ -46,6 +49,7 @@ class Target:
     label_days: int
     baseline: str | None
     unit: str | None = None
+    positive: str = "1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +109,11 @@ class TargetSpecs:
 
 
 def targets_of(contract: Contract) -> tuple[Target, ...]:
-    """List every target of the entity, in the contract's order.
+    """List every target: of the entity, then of what is derived from it, in the contract's order.
 
-    Errors: ConfigurationError where there is none, or one is neither a number nor of the classes 0 and 1.
+    Errors: ConfigurationError where there is none, or one is neither a number nor of two classes.
     """
-    targets = tuple(_target(f) for f in contract.entity.fields if f.role is Role.TARGET)
+    targets = tuple(_target(f) for f in contract.targets)
     if not targets:
         raise ConfigurationError(
             f"contract {contract.id!r} declares no target", hint="give a field of the entity the role target"
@@ -133,21 +137,16 @@ def target_named(contract: Contract, name: str) -> Target:
 
 def money_of(contract: Contract, target: str) -> ContactMoney | None:
     """Return what the contract declares that contacts by a target cost and bring; None: no decision."""
-    return contract.entity[target].money
+    return contract.target_tables[target][target].money
 
 
 def _target(f: Field) -> Target:
-    if f.spark_type not in NUMERIC:
+    if problems := target_problems(f):
         raise ConfigurationError(
-            f"target {f.name!r} is of type {f.spark_type}", hint="a target is a number, or 0 and 1"
+            f"{f.name!r} cannot be predicted: {'; '.join(problems)}",
+            hint="check the contract with `engage-spark contract lint`",
         )
     binary = f.is_two_classes
-    if f.allowed and not binary:
-        raise ConfigurationError(
-            f"target {f.name!r} has the classes {', '.join(map(str, f.allowed))}",
-            hint="models know two classes, 0 and 1, and numbers: declare a target of 0 and 1 for each class, "
-            "or no validValues where it is a number",
-        )
     return Target(
         name=f.name,
         task=Task.BINARY if binary else Task.REGRESSION,
@@ -156,6 +155,7 @@ def _target(f: Field) -> Target:
         label_days=f.label_days,
         baseline=f.baseline,
         unit=f.unit,
+        positive=positive_text(f) if binary else "1",
     )
 
 
@@ -206,7 +206,7 @@ def build_feature_spec(
         for f in table.fields:
             if f.name in features or f.name in excluded or f.is_key:
                 continue
-            if reason := _reason(f, target, leaking, protected=protected):
+            if reason := _reason(contract, f, target, leaking, protected=protected):
                 excluded[f.name] = reason
             else:
                 features[f.name] = Feature(
@@ -232,12 +232,16 @@ def build_target_specs(
     )
 
 
-def _reason(f: Field, target: Target, leaking: frozenset[str], *, protected: bool) -> str | None:
+def _reason(
+    contract: Contract, f: Field, target: Target, leaking: frozenset[str], *, protected: bool
+) -> str | None:
     if f.name == target.name:
         return "the target"
     if f.role is not Role.FEATURE:
         return "protected, for audits only" if f.protected else f"role {f.role.value}"
     if f.name in leaking:
+        if f.name in formula_inputs(contract, target.name):
+            return f"{target.name} is computed from it"
         direct = target.name in f.leaks_into
         return f"leaks into {target.name}" if direct else f"computed from what leaks into {target.name}"
     if f.spark_type not in (*NUMERIC, "string") and not f.spark_type.startswith("decimal"):

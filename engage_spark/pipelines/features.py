@@ -18,11 +18,12 @@ from engage_spark.contract import (
     TableKind,
     tracked_table,
 )
-from engage_spark.errors import ConfigurationError, ContractError
+from engage_spark.errors import ContractError
 from engage_spark.features import FormulaFailures, to_features
 from engage_spark.lake import Evidence, translate_spark_errors
 from engage_spark.lake.run_log import QUALITY_RESULTS
 from engage_spark.pipelines.context import RunContext, StageRun
+from engage_spark.pipelines.nothing_to_do import without_features
 from engage_spark.pipelines.results import DerivedSnapshot, FeaturesResult, Note
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import features_stage
@@ -49,9 +50,11 @@ def run_features(
     Cost: per snapshot and derived table one scan of the valid rows, no shuffle, and two Delta commits: the
     table, and the row in `runs`. The commit of the table tells how many rows it holds; where formulas failed
     is counted while it is written; in a catalog, whose writes tell less, each of the two takes a scan.
-    Errors: NotPublishedError when nothing is published to derive from, ConfigurationError when the contract
-    derives nothing.
+    A contract without derived tables leaves nothing to derive, which a note says.
+    Errors: NotPublishedError when nothing is published to derive from.
     """
+    if (nothing := without_features(contract)) is not None:
+        return nothing
     started = time.monotonic()
     runner = StageRunner(
         context=RunContext(spark, settings, contract),
@@ -59,11 +62,6 @@ def run_features(
         force=force,
         due_only=due_only,
     )
-    if not contract.derived:
-        raise ConfigurationError(
-            f"contract {contract.id} declares no derived table",
-            hint="declare one (kind: derived) with formulas",
-        )
     snapshots = tuple(s for table in contract.derived for s in _derive(runner, table))
     return FeaturesResult(
         stage="features",

@@ -20,15 +20,24 @@ from engage_spark.contract import (
     judged_table,
     tracked_table,
 )
-from engage_spark.errors import NotPublishedError
+from engage_spark.contract.labels import (
+    MOST_CLASSES,
+    absent_positive_problem,
+    classes_problem,
+    needs_classes_counted,
+)
+from engage_spark.errors import ConfigurationError, NotPublishedError
 from engage_spark.features import with_graph_features
-from engage_spark.ml.data.training_set import to_scoring_set, to_training_set
+from engage_spark.ml.data.split_rows import TargetSnapshots
+from engage_spark.ml.data.training_set import label, to_scoring_set, to_training_set
 from engage_spark.ml.feature_spec import FeatureSpec, feature_tables
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.results import Note
 from engage_spark.pipelines.runner import require_same_runs
 from engage_spark.pipelines.stages import features_stage, graph_stage, ingest_stage
 from engage_spark.publication import Run
+from engage_spark.spark.joins import join_required
+from engage_spark.spark.schema import column_named
 
 
 @dataclass(frozen=True)
@@ -174,6 +183,56 @@ def valid_rows(context: RunContext, days: Sequence[date]) -> DataFrame:
     return _published(context, judged_table(entity), ingest_stage(entity), list(days)).where(
         F.col("_dq_status") == VALID
     )
+
+
+def with_label(context: RunContext, rows: DataFrame, target: str, *, day: date) -> DataFrame:
+    """Add the label of a target to valid rows of the entity of a day, under its name.
+
+    Cost: none for a target of the entity; else one join with the table that derives it.
+    """
+    entity, table = context.contract.entity, context.contract.target_tables[target]
+    if table.name != entity.name:
+        rows = join_required(
+            rows,
+            _published(context, tracked_table(table), features_stage(table), [day]),
+            on=[*entity.key, SNAPSHOT_DATE],
+            columns=[target],
+            what=f"labels ({table.name})",
+            hint="run `engage-spark features` for that day",
+        )
+    return rows.withColumn(target, label(table[target]))
+
+
+def require_two_classes(context: RunContext, snapshots: Mapping[str, TargetSnapshots]) -> None:
+    """Check by the rows themselves the targets of two classes whose valid values the contract does not say.
+
+    Cost: none where valid values are declared; else one narrow scan and a small shuffle for each such target.
+    Errors: ConfigurationError where a target has more than two classes, or no row has its positive value.
+    """
+    contract = context.contract
+    problems = []
+    for name, of_target in snapshots.items():
+        table = contract.target_tables[name]
+        if not needs_classes_counted(table[name]):
+            continue
+        days = sorted(of_target.all)
+        rows = (
+            valid_rows(context, days)
+            if table.name == contract.entity.name
+            else _published(context, tracked_table(table), features_stage(table), days)
+        )
+        classes = rows.select(column_named(name)).where(column_named(name).isNotNull()).distinct()
+        values = sorted(row[0] for row in classes.limit(MOST_CLASSES + 1).collect())
+        if len(values) > 2:
+            problems.append(f"{name}: {classes_problem(table[name], values)}")
+        elif table[name].positive not in values:
+            problems.append(f"{name}: {absent_positive_problem(table[name], values)}")
+    if problems:
+        raise ConfigurationError(
+            "the rows do not have the two classes that targets need",
+            details=problems,
+            hint="declare the validValues of a target, and `engage-spark contract lint` says this at once",
+        )
 
 
 def _published(context: RunContext, table: Table, stage: str, days: list[date]) -> DataFrame:

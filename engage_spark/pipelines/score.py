@@ -36,6 +36,7 @@ from engage_spark.pipelines.champions import (
 )
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs, rows_of
+from engage_spark.pipelines.nothing_to_do import without_scores
 from engage_spark.pipelines.results import Note, ScoredSnapshot, ScoreResult, UsedChampion
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import SPLITS, rows_of_target, score_stage
@@ -93,6 +94,8 @@ def run_score(
     kind of graph values;
     TransientError where MLflow cannot be reached.
     """
+    if not target and (nothing := without_scores(contract)) is not None:
+        return nothing
     started = time.monotonic()
     context = RunContext(spark, settings, contract)
     runner = StageRunner(context=context, snapshot_date=snapshot_date, force=force, due_only=due_only)

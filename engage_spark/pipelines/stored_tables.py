@@ -10,7 +10,6 @@ from engage_spark.contract import (
     Contract,
     EdgeMeasure,
     GraphRole,
-    Role,
     Table,
     graph_spec_of,
     judged_table,
@@ -114,7 +113,7 @@ def _derived(contract: Contract) -> Iterator[StoredTable]:
 
 def _of_models(contract: Contract) -> Iterator[StoredTable]:
     yield StoredTable(table=splits_table(contract), keys=(contract.entity.key,))
-    if targets := [f.name for f in contract.entity.fields if f.role is Role.TARGET]:
+    if targets := [f.name for f in contract.targets]:
         yield StoredTable(
             table=predictions_table(contract),
             stages=tuple(map(score_stage, targets)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
-from engage_spark.contract import SNAPSHOT_DATE, VALID, Contract, Role
+from engage_spark.contract import SNAPSHOT_DATE, VALID, Contract
 from engage_spark.contract.stored_tables import day_column
 from engage_spark.pipelines.stages import SPLITS, TRAIN, TRAINING_RUNS
 from engage_spark.pipelines.stored_tables import StoredTable, stored_tables_of
@@ -98,7 +98,7 @@ def _views(contract: Contract, stored: StoredTable) -> Iterator[View]:
         yield from _views_of_input(contract, stored)
     elif stored.stages:
         yield _view(stored, Rows.DAYS, day=SNAPSHOT_DATE)
-    elif any(f.role is Role.TARGET for f in contract.entity.fields):
+    elif contract.targets:
         if stored.name == SPLITS:
             yield _view(stored, Rows.ALL, day=None)
         elif stored.name == TRAINING_RUNS:

@@ -202,6 +202,8 @@ def _check(
     *,
     parsed_text: bool,
 ) -> CheckResult:
+    # Rows that were judged before have the names and the values of the contract already.
+    table = table.as_stored() if read is None and "_dq_status" in df.columns else table
     task = _task(df, table, references, landed_at, snapshot_date, read)
     refuse_other_expressions(task.rows, task.table)
     checks = row_checks(task.table, parsed_text=parsed_text, landed_at=landed_at, in_folders=task.in_folders)
@@ -276,7 +278,7 @@ def _task(
     keyed = replace(table, fields=(*table.fields, _day(day, len(table.key) + 1))) if carried else table
     if read is None:
         made = (*RESULT_COLUMNS, *([] if carried else [day]))
-        read = conform(df.drop(*(c for c in made if c not in table.names)), keyed)
+        read = conform(df.drop(*(c for c in made if c not in table.delivered_fields)), keyed)
     rows = read.rows
     if carried and snapshot_date is not None:
         rows = rows.where(column_named(day) == F.lit(snapshot_date))

@@ -132,7 +132,7 @@ class Source:
     def metric_order(self) -> dict[str, int]:
         """Position of each field: targets first, then as the contract lists them."""
         entity = [*self.contract.entity.fields]
-        names = [f.name for f in entity if f.role is Role.TARGET] + [CUSTOMERS]
+        names = [f.name for f in self.contract.targets] + [CUSTOMERS]
         names += [f.name for f in entity if f.role is not Role.TARGET]
         names += [name for name in self.fields if name not in names]
         return {name: i for i, name in enumerate(dict.fromkeys(names))}

@@ -14,8 +14,10 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from engage_spark.contract import ExtraColumns, Field, Table
+from engage_spark.contract.expressions import read_statement
 from engage_spark.errors import ContractError, InputError
 from engage_spark.spark.compat import make_valid_utf8
+from engage_spark.spark.sql_text import quoted_name
 
 _SCALARS: dict[str, type[T.DataType]] = {
     "tinyint": T.ByteType,
@@ -202,13 +204,15 @@ def conform(rows: DataFrame, table: Table) -> ConformedInput:
     problems, extra = column_problems(fields, table), undeclared_columns([rows.columns], table)
     refuse_columns(table, problems, extra)
     types = dict(fields)
-    columns = [conformed_column(f, types[f.name]) for f in table.fields]
-    return ConformedInput(rows.select(*columns), () if table.extra is ExtraColumns.IGNORE else extra)
+    columns = [conformed_column(f, types[f.delivered_name]) for f in table.fields]
+    texts = frozenset(f.name for f in table.readings if is_read(f, types[f.delivered_name]))
+    read = with_readings(rows.select(*columns), table, texts=texts)
+    return ConformedInput(read, () if table.extra is ExtraColumns.IGNORE else extra)
 
 
 def undeclared_columns(files: Iterable[Sequence[str]], table: Table) -> tuple[str, ...]:
     """Return the columns of any file that are not declared, in the order of their first appearance."""
-    return tuple(dict.fromkeys(c for columns in files for c in columns if c not in table.names))
+    return tuple(dict.fromkeys(c for columns in files for c in columns if c not in table.delivered_fields))
 
 
 def refuse_columns(table: Table, problems: Sequence[str], extra: Sequence[str]) -> None:
@@ -243,25 +247,30 @@ def column_problems(
     types = dict(columns)
     names = [name for name, _ in columns]
     repeated = Counter(name.lower() for name in names)
-    undeclared = [c for c in dict.fromkeys(names) if c not in table.names]
+    undeclared = [c for c in dict.fromkeys(names) if c not in table.delivered_fields]
     problems: list[str] = []
     for f in table.fields:
-        alike = [c for c in names if c.lower() == f.name.lower()]
-        if repeated[f.name.lower()] > 1:
+        alike = [c for c in names if c.lower() == f.delivered_name.lower()]
+        if repeated[f.delivered_name.lower()] > 1:
             problems.append(
                 f"{f.name}: found {', '.join(map(repr, alike))}, which Spark cannot tell apart; keep one"
             )
-        elif f.name not in types:
-            if alike or f.name not in elsewhere:
+        elif f.delivered_name not in types:
+            if alike or f.delivered_name not in elsewhere:
                 problems.append(_missing(f, undeclared))
-        elif _conversion(f, types[f.name]) is None:
-            problems.append(_wrong_type(f, types[f.name]))
+        elif not is_read(f, types[f.delivered_name]) and _conversion(f, types[f.delivered_name]) is None:
+            problems.append(_wrong_type(f, types[f.delivered_name]))
     return problems
 
 
 def conformed_column(f: Field, input_type: ColumnType) -> Column:
-    """Convert a column of a type that `column_problems` lets pass to the declared type, with its metadata."""
-    declared, column = spark_type(f.spark_type), column_named(f.name)
+    """Convert a column of a type that `column_problems` lets pass to the declared type, with its metadata.
+
+    A text that is yet to be read (`with_readings`) stays one.
+    """
+    declared, column = spark_type(f.spark_type), column_named(f.delivered_name)
+    if is_read(f, input_type):
+        return make_valid_utf8(column).alias(f.name, metadata=column_metadata(f))
     conversion = _conversion(f, input_type)
     if conversion == "same":
         column = make_valid_utf8(column) if f.spark_type == "string" else column
@@ -276,6 +285,42 @@ def conformed_column(f: Field, input_type: ColumnType) -> Column:
     else:
         column = column.cast(declared)
     return column.alias(f.name, metadata=column_metadata(f))
+
+
+def is_read(f: Field, input_type: ColumnType) -> bool:
+    """Return whether a delivered column is text that the field's reading makes its values of."""
+    return f.reading is not None and isinstance(input_type, T.StringType)
+
+
+def with_readings(rows: DataFrame, table: Table, *, texts: Collection[str]) -> DataFrame:
+    """Make the values of fields with a reading of their delivered texts, in the declared types.
+
+    `texts` names those of them that are text in `rows`; others have their values already. A temporary column
+    for each field with a reading (`unread_flag_name`) holds the text that could not be read: where something
+    in the expression, or the cast of its result, fails. What the reading itself makes null is null.
+    Grain: unchanged. Cost: a projection; none where no field has a reading.
+    Errors: ContractError for a reading that `lint` refuses.
+    """
+    if not table.readings:
+        return rows
+    columns: dict[str, Column] = {}
+    flags: list[Column] = []
+    for f in table.readings:
+        flag = F.lit(None).cast("string")
+        if f.name in texts:
+            read = read_statement(f.reading or "", {f.name: "string"}, f"{table.name}.{f.name}, reading")
+            value = f"try_cast({read.sql} AS {f.spark_type})"
+            failed = f"(({read.sql}) IS NOT NULL AND {value} IS NULL)"
+            failed = failed if read.fault is None else f"({read.fault} OR {failed})"
+            columns[f.name] = F.expr(value).alias(f.name, metadata=column_metadata(f))
+            flag = F.expr(f"CASE WHEN {failed} THEN {quoted_name(f.name)} END")
+        flags.append(flag.alias(unread_flag_name(f.name)))
+    return rows.select(*(columns.get(name, column_named(name)) for name in rows.columns), *flags)
+
+
+def unread_flag_name(field: str) -> str:
+    """Return the name of the temporary column with the delivered text that a reading failed on."""
+    return f"__unread_{field}"
 
 
 def _conversion(f: Field, input_type: ColumnType) -> Literal["same", "nulls", "wider", "bounded"] | None:
@@ -335,21 +380,27 @@ def _bounded(f: Field) -> bool:
 
 
 def _missing(f: Field, undeclared: list[str]) -> str:
+    wanted = f.name if f.physical_name is None else f"{f.name} (delivered as {f.physical_name!r})"
+    hint = "rename it, or give its name as the field's physicalName"
     for name in undeclared:
-        if name.strip().lower() == f.name.lower():
-            return (
-                f"{f.name}: missing, but there is {name!r}, which differs only in case or blanks; rename it"
-            )
-    close = difflib.get_close_matches(f.name.lower(), [c.lower() for c in undeclared], n=1, cutoff=_TYPO)
+        if name.strip().lower() == f.delivered_name.strip().lower():
+            return f"{wanted}: missing, but there is {name!r}, which differs only in case or blanks; {hint}"
+    known = {_letters(c): c for c in reversed(undeclared)}
+    own = [n for n in dict.fromkeys((f.delivered_name, f.name)) if _letters(n)]
+    close = [c for n in own for c in difflib.get_close_matches(_letters(n), known, n=1, cutoff=_TYPO)]
     if close:
-        name = next(c for c in undeclared if c.lower() == close[0])
-        return f"{f.name}: missing, but there is {name!r}; if that is it, rename it"
-    return f"{f.name}: missing; add it as {f.spark_type}"
+        return f"{wanted}: missing, but there is {known[close[0]]!r}; if that is it, {hint}"
+    return f"{wanted}: missing; add it as {'string' if f.reading else f.spark_type}"
+
+
+def _letters(name: str) -> str:
+    """Return the letters and digits of a name in lower case, by which names are compared."""
+    return "".join(c for c in name.lower() if c.isalnum())
 
 
 def _wrong_type(f: Field, input_type: ColumnType) -> str:
     have = input_type.simpleString()
-    hint = f"write it as {f.spark_type}"
+    hint = f"write it as {f.spark_type}" + (", or as text for its reading" if f.reading else "")
     if isinstance(input_type, UnreadableType):
         if have.startswith("duration"):
             hint += ", and say in the contract which unit it counts"

@@ -557,3 +557,31 @@ def test_doctor_prints_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 def test_an_unknown_table_is_told_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert code("contract", "show", "custmers") == 2
     assert "customers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("contract", "command", "words"),
+    [
+        ("garden", "features", "nothing to derive: the contract declares no derived table"),
+        ("garden", "graph", "nothing to measure: the contract declares no graph"),
+        ("chess", "train", "nothing to train: the contract declares no target"),
+        ("chess", "score", "nothing to score: the contract declares no target"),
+        ("chess", "monitor", "nothing to judge: the contract declares no target"),
+    ],
+)
+def test_a_stage_with_nothing_to_do_ends_well_and_before_spark_starts(
+    contract: str,
+    command: str,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refused(_: Settings) -> Any:
+        raise AssertionError("no session is needed")
+
+    monkeypatch.setattr(session, "open_session", refused)
+    path = str(DATA / f"{contract}.odcs.yaml")
+    assert code(command, "--contract", path) == 0
+    assert words in " ".join(capsys.readouterr().out.split())
+    assert code(command, "--contract", path, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["stage"] == command

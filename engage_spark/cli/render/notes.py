@@ -49,6 +49,11 @@ WORDING: dict[str, str] = {
     "FormulaFailed": (
         "{table} of {snapshot_date}: {field} is null on {n_rows:row}, where its formula cannot be computed"
     ),
+    "NothingToDerive": "nothing to derive: the contract declares no derived table",
+    "NothingToMeasure": "nothing to measure: the contract declares no graph",
+    "NothingToTrain": "nothing to train: the contract declares no target",
+    "NothingToScore": "nothing to score: the contract declares no target",
+    "NothingToMonitor": "nothing to judge: the contract declares no target",
     "FeaturesUpToDate": "every published snapshot has its features already; --force derives them again",
     "GraphUpToDate": "every published snapshot has its graph measured already; --force measures it again",
     "PredictionsAsMade": (

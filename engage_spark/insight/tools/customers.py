@@ -14,6 +14,7 @@ import numpy as np
 
 from engage_spark.analytics.states import DayStates
 from engage_spark.contract import SNAPSHOT_DATE, Field, Role
+from engage_spark.contract.labels import label_of
 from engage_spark.errors import NotPublishedError
 from engage_spark.insight.evidence import Answer, Column, ColumnRole, Evidence, Origin, Value
 from engage_spark.insight.failures import BadArgumentError, NotDeclaredError, StaleLakeError, quote
@@ -240,7 +241,7 @@ def _nearest(
             )  # one of them may be the customer
         near = batch.take(np.flatnonzero(distances <= bound)).select(shown).to_pylist()
         rows = (
-            row | {DISTANCE: float(d)}
+            row | {t: label_of(entity[t], row[t]) for t in targets} | {DISTANCE: float(d)}
             for row, d in zip(near, distances[distances <= bound], strict=True)
             if any(row[name] != own[name] for name in entity.key)
         )

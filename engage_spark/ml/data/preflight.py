@@ -164,7 +164,7 @@ def _two_values(counts: Sequence[FoldCounts], target: Target) -> list[str]:
     low, high = sorted(bounds)
     return [
         f"{target.name} is {low:g} or {high:g} in all rows: these are two classes and not a number; declare "
-        "validValues [0, 1], and deliver 0 and 1"
+        f"positive: {high:g} (the value that is predicted), and validValues where it is a whole number"
     ]
 
 

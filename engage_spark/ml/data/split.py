@@ -36,6 +36,8 @@ from engage_spark.spark.schema import column_named
 SIDE, FOLD = "side", "fold"
 COLUMNS = (SIDE, FOLD, "stratum", "drawn")
 """The columns of a split beside the key."""
+UNIT = "unit"
+"""The column with the hash of the one whose side its duplicates take (see `ml.leakage.duplicates`)."""
 MAX_STRATA = 16
 
 Cuts = tuple[int | None, ...]
@@ -55,10 +57,11 @@ def draw_splits(
     8% conformal, 20% test.
 
     Grain: one row per key, which `rows` must have once and without nulls. Columns: the key, `side`, `fold` (0
-    to folds - 1 in split fit, else null), `stratum` (the value as text), `drawn` (true). Null in `stratum` is
-    a stratum of its own; `stratum` None: all rows are one. A split has its share of each stratum to the row,
-    and folds differ by at most one row; equal hashes stay together, which can move a cut by as many rows as
-    share the hash. The same bits on any partitioning: splits follow from the hash and the cut-points alone.
+    to folds - 1 in split fit, else null), `stratum` (the value as text), `drawn` (true), `unit` (null). Null
+    in `stratum` is a stratum of its own; `stratum` None: all rows are one. A split has its share of each
+    stratum to the row, and folds differ by at most one row; equal hashes stay together, which can move a cut
+    by as many rows as share the hash. The same bits on any partitioning: splits follow from the hash and the
+    cut-points alone.
 
     Cost: two actions, each one scan of key and stratum; the first counts by the top 16 bits of the hash (a
     shuffle of at most 65,536 rows a stratum), the second fetches the hashes of the buckets that hold a cut:
@@ -108,7 +111,7 @@ def with_newcomers(
 
     Cost: no job.
     """
-    drawn = splits.select(*map(column_named, (*key, *COLUMNS)))
+    drawn = splits.select(*map(column_named, (*key, *COLUMNS, UNIT)))
     return drawn.unionByName(draw_newcomer_splits(splits, rows, key=key, folds=folds, seed=seed))
 
 
@@ -120,7 +123,8 @@ def check_splits(splits: DataFrame, *, key: Sequence[str], folds: int, seed: int
     Cost: one job, one scan of the splits; a row per stratum and slot comes back.
     Errors: ConfigurationError where they were drawn with others.
     """
-    grouped = splits.withColumn("__hash", split_hash(key, seed)).groupBy("drawn", "stratum", "side", "fold")
+    unit = F.coalesce(F.col(UNIT), split_hash(key, seed))
+    grouped = splits.withColumn("__hash", unit).groupBy("drawn", "stratum", "side", "fold")
     extremes = grouped.agg(F.min("__hash").alias("low"), F.max("__hash").alias("high")).collect()
     order = {(slot.split.value, slot.fold): i for i, slot in enumerate(slots(folds))}
     folds_there = max((r.fold + 1 for r in extremes if r.drawn and r.fold is not None), default=folds)
@@ -222,7 +226,13 @@ def _splits(slotted: DataFrame, key: Sequence[str], folds: int, *, drawn: bool) 
         F.when(F.col("__slot") < folds, F.col("__slot")).alias("fold"),
         F.col("__stratum").alias("stratum"),
         F.lit(drawn).alias("drawn"),
+        F.lit(None).cast("bigint").alias(UNIT),
     )
+
+
+def with_unit(splits: DataFrame) -> DataFrame:
+    """Add the column of an earlier release's splits that they lack. No job."""
+    return splits if UNIT in splits.columns else splits.withColumn(UNIT, F.lit(None).cast("bigint"))
 
 
 __all__ = [
@@ -230,9 +240,11 @@ __all__ = [
     "FOLD",
     "MAX_STRATA",
     "SIDE",
+    "UNIT",
     "check_splits",
     "draw_newcomer_splits",
     "draw_splits",
     "split_hash",
     "with_newcomers",
+    "with_unit",
 ]

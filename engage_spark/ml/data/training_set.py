@@ -7,16 +7,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.contract import Contract, day_column
+from engage_spark.contract import Contract, Field, day_column
+from engage_spark.contract.labels import label_sql
 from engage_spark.errors import ConfigurationError, NotMaturedError
 from engage_spark.ml.feature_spec import FeatureSpec, Target, feature_tables
 from engage_spark.spark.joins import join_required
 from engage_spark.spark.schema import column_named
 
 Step = Callable[[DataFrame], DataFrame]
+
+
+def label(target: Field) -> Column:
+    """Return the label of a target under its name: 0 or 1 of two classes, else the number; null stays."""
+    return F.expr(label_sql(target)).alias(target.name)
 
 
 def label_end(day: date, target: Target) -> date:
@@ -96,10 +102,10 @@ def to_training_set(
     `partial(with_graph_features, graph=…, on=…, measured=…)`. Plans that use no graph need none.
 
     Grain: that of `rows`; those without a target stay, because each target lacks other rows (see `labelled`).
-    Columns: the key, the day, the features of any spec in the contract's order, the targets, the protected
-    fields that are not features; nothing else, types as declared. Point in time: tables are joined by key and
-    day, so a later snapshot says nothing about an earlier one. `derived` and the graph have a key and day
-    once at most.
+    Columns: the key, the day, the features of any spec in the contract's order, the labels of the targets
+    (see `label`), the protected fields that are not features; nothing else, types as declared. Point in time:
+    tables are joined by key and day, so a later snapshot says nothing about an earlier one. `derived` and the
+    graph have a key and day once at most.
 
     Nulls: they stay.
     Cost: no job; one shuffle of `rows` and one of each joined table (by the same columns, so `rows` is not
@@ -107,7 +113,8 @@ def to_training_set(
     Errors: ConfigurationError when a feature is in none of the tables; a row that a derived table lacks fails
     the job when it is read, with its key and what to do.
     """
-    targets = [f.name for f in contract.entity.fields if f.name in {p.target.name for p in specs}]
+    wanted = {p.target.name for p in specs}
+    targets = [name for name in contract.target_tables if name in wanted]
     return _model_rows(rows, derived, contract=contract, specs=specs, with_graph=with_graph, targets=targets)
 
 
@@ -166,4 +173,5 @@ def _model_rows(
             hint="run `engage-spark features` and `engage-spark graph`, "
             "or leave the graph out (build_feature_spec(…, graph=False))",
         )
-    return joined.select(*map(column_named, (*keys, *columns)))
+    labels = {name: label(contract.target_tables[name][name]) for name in targets}
+    return joined.select(*(labels.get(name, column_named(name)) for name in (*keys, *columns)))

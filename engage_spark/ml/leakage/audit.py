@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from engage_spark.ml.feature_spec import FeatureSpec, Task, all_features, target_names
 from engage_spark.ml.leakage import audit_kernel as kernel
 from engage_spark.ml.leakage import findings
+from engage_spark.ml.leakage.duplicates import content_hashes, content_of
 from engage_spark.ml.leakage.findings import (
     AuditOutcome,
     DuplicateCounts,
@@ -82,9 +83,10 @@ def audit_leakage(
     split: str = "side",
     fold: str = "fold",
     limits: LeakLimits | None = None,
+    duplicates: DuplicateCounts | None = None,
 ) -> tuple[LeakFinding, ...]:
     """Look for leaks in rows of all splits, one per key and day. `profile` is of these rows (`to_profile`),
-    `grams` of those in folds.
+    `grams` of those in folds, `duplicates` what `to_duplicate_counts` gave of them; None: it is called here.
 
     Of each spec's features: one that alone predicts the target too well (AUC, R² in a line or by bins),
     settles its label, is missing along with it, or, of a binary target's flags and codes, may be set with the
@@ -94,7 +96,8 @@ def audit_leakage(
     known without the rows: `findings.time_findings`. Nulls and NaN are a value of their own. Findings come in
     the order of specs, features, rows.
     Cost: two scans, one of them crossing to Python in Arrow batches with a shuffle of at most 512 rows a
-    feature and partition, the other a shuffle of two records of hashes a row; two actions.
+    feature and partition, the other (without `duplicates`) a shuffle of two records of hashes a row; two
+    actions.
     """
     limits = limits or LeakLimits()
     target_histograms = to_target_histograms(rows, specs=specs, profile=profile, day=day, split=split)
@@ -109,9 +112,9 @@ def audit_leakage(
         specs, profile, days=max(1, target_histograms.snapshots), most_levels=LEVELS, limits=limits
     )
     leaks += findings.twin_findings(target_histograms.twins)
-    leaks += findings.duplicate_findings(
-        to_duplicate_counts(rows, specs=specs, key=key, day=day, split=split, fold=fold), key, limits
-    )
+    if duplicates is None:
+        duplicates = to_duplicate_counts(rows, specs=specs, key=key, day=day, split=split, fold=fold)
+    leaks += findings.duplicate_findings(duplicates, key, limits)
     return tuple(leaks)
 
 
@@ -244,27 +247,19 @@ def to_duplicate_counts(
 ) -> DuplicateCounts:
     """Count rows of equal content under several keys, and keys that occur twice on a day, or in two splits.
 
-    Content: all features and targets of the specs; null equals null, −0.0 equals 0.0. Compared by two 64-bit
-    hashes: among 10^8 keys the chance of one false pair is below 2^-75.
+    Content: see `duplicates.content_of`, compared by its hashes.
     Cost: one scan, one shuffle of two records of six numbers a row, one action.
     """
-    features = all_features(specs)
-    columns = [
-        column_named(f.name).cast("string") if f.categorical else as_double(f.name) + F.lit(0.0)
-        for f in features
-    ]
-    columns += [as_double(t) for t in target_names(specs)]
-    # Spark's hash passes over nulls, so that (null, 1) would equal (1, null): where they are is hashed as
-    # well.
-    content = [*columns, F.concat(*(F.when(c.isNull(), "0").otherwise("1") for c in columns))]
+    content = content_of(specs)
     keys = [column_named(k) for k in key]
     splits, folds = (F.coalesce(column_named(c).cast("string"), F.lit("")) for c in (split, fold))
 
     def record(kind: int, group: list[Any], member: list[Any], place: Any) -> Any:
+        first, second = content_hashes(group)
         return F.struct(
             F.lit(kind).alias("kind"),
-            F.xxhash64(*group).alias("a"),
-            F.xxhash64(F.lit(1), *group).alias("b"),
+            first.alias("a"),
+            second.alias("b"),
             F.xxhash64(*member).alias("member"),
             place.alias("place"),
         )

@@ -341,17 +341,21 @@ def duplicate_findings(counts: DuplicateCounts, key: Sequence[str], limits: Leak
 
     if counts.repeated:
         share = counts.repeated / counts.keys
-        text = (
-            f"{counts.repeated} of {counts.keys} repeat another key in all features and targets "
-            f"({share:.1%}), and {counts.across} of {counts.groups} such groups are in several splits "
-            "or folds: "
-            "a model is tested on rows that it was fitted on."
-        )
+        repeated = f"{counts.repeated} of {counts.keys} repeat another key in all features and targets"
         hint = (
             "remove the duplicates at the source, or give one customer one key; "
             "rows of few coarse features may be alike by chance"
         )
-        add("duplicates", share, limits.duplicates, share > limits.duplicates, text, hint)
+        if counts.across:
+            text = (
+                f"{repeated} ({share:.1%}), and {counts.across} of {counts.groups} such groups are in "
+                "several splits or folds, since an earlier training put them there: a model is tested on "
+                "rows that it was fitted on."
+            )
+            add("duplicates", share, limits.duplicates, share > limits.duplicates, text, hint)
+        else:
+            text = f"{repeated} ({share:.1%}); all of a group are in one split and one fold."
+            add("duplicates", share, limits.duplicates, False, text, hint)
     if counts.twice:
         text = f"{counts.twice} rows have the key and day of another row."
         add(

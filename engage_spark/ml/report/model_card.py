@@ -113,12 +113,16 @@ class Card:
     def _unit(self) -> str:
         return f" {self.target.unit}" if self.target.unit else ""
 
+    @property
+    def _positive(self) -> str:
+        return "" if self.target.positive == "1" else f", which is the value '{self.target.positive}'"
+
     def _details(self) -> list[str]:
         bounds = [
             number(b) if b is not None else "no bound" for b in (self.target.minimum, self.target.maximum)
         ]
         what = (
-            "the probability of 1"
+            f"the probability of 1{self._positive}"
             if self.target.task is Task.BINARY
             else f"a number from {bounds[0]} to {bounds[1]}{self._unit}"
         )

@@ -13,6 +13,7 @@ from engage_spark.lake.erased_keys import ERASED_KEYS, count_erased_keys
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.graph.measure_snapshot import measure_snapshot, redraw_picture
 from engage_spark.pipelines.graph.picture import is_picture_missing
+from engage_spark.pipelines.nothing_to_do import without_graph
 from engage_spark.pipelines.results import GraphResult, Note
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import GRAPH_COMPARISON, graph_stage, ingest_stage
@@ -41,9 +42,12 @@ def run_graph(
     layouts and betweenness (see `engage_spark.graph`); structure; one Delta commit each for vertices, edges
     and the comparison of given with measured values, then the row in `runs`; a picture. On the driver: 20
     customers and some histograms. A published day that has lost its picture gets it anew.
+    A contract without a graph leaves nothing to measure, which a note says.
     Errors: NotPublishedError when nothing is published to measure; ConfigurationError when the graph will not
-    fit; ContractError when the contract has no graph.
+    fit.
     """
+    if (nothing := without_graph(contract)) is not None:
+        return nothing
     started = time.monotonic()
     context, spec = RunContext(spark, settings, contract), graph_spec_of(contract)
     runner = StageRunner(context=context, snapshot_date=snapshot_date, force=force, due_only=due_only)

@@ -126,7 +126,7 @@ def _list_snapshots(context: RunContext, snapshot_date: date | None) -> list[Inp
     root, entity = context.settings.input.root.rstrip("/"), context.contract.entity
     return list_inputs(
         context.spark,
-        root if _is_one_file(context) else f"{root}/{entity.name}",
+        root if _is_one_file(context) else f"{root}/{entity.delivered_name}",
         entity,
         snapshot_date=snapshot_date,
         dated=True,
@@ -142,7 +142,7 @@ def _list_logs(
     for table in () if _is_one_file(context) else context.contract.logs:
         if table.name not in wanted:
             continue
-        path = f"{root}/{table.name}"
+        path = f"{root}/{table.delivered_name}"
         try:
             (manifest,) = list_inputs(
                 context.spark,

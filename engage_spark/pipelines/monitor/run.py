@@ -19,10 +19,12 @@ from engage_spark.pipelines.context import RunContext, StageRun, past_day
 from engage_spark.pipelines.monitor.measure import measure_day
 from engage_spark.pipelines.monitor.monitoring_table import RUN_COLUMN, stored_day, to_rows
 from engage_spark.pipelines.monitor.scored_days import ScoredDay, labelled_predictions, model_of, unlearnt
+from engage_spark.pipelines.nothing_to_do import without_monitoring
 from engage_spark.pipelines.results import MonitoredDay, MonitorResult, Note
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import (
     MODEL_MONITORING,
+    features_stage,
     ingest_stage,
     monitor_stage,
     rows_of_target,
@@ -62,6 +64,8 @@ def run_monitor(
     known; ConfigurationError where `as_of` is in the future; GateError where a measure is past its bound;
     what is wrong with `snapshot_date`, where it was asked for.
     """
+    if not target and (nothing := without_monitoring(contract)) is not None:
+        return nothing
     started, as_of = time.monotonic(), past_day(as_of)
     context = RunContext(spark, settings, contract)
     runner = StageRunner(context=context, snapshot_date=snapshot_date, force=force)
@@ -108,10 +112,23 @@ def _scored_days(
     scored: list[ScoredDay] = []
     waiting: list[str] = []
     for target in targets:
+        of_target = contract.target_tables[target.name]
+        is_derived = of_target.name != contract.entity.name
+        derived = publication.visible(features_stage(of_target)) if is_derived else {}
         runs = publication.published_days(score_stage(target.name))
         for day in sorted(d for d in runs if d in entity and asked in (None, d)):
-            if _is_known(target, day, entity[day], as_of=as_of):
-                scored.append(ScoredDay(target=target, day=day, predictions=runs[day], entity=entity[day]))
+            if is_derived and day not in derived:
+                waiting.append(f"{target.name} of {day}: its labels are not derived; run `features` first")
+            elif _is_known(target, day, entity[day], as_of=as_of):
+                scored.append(
+                    ScoredDay(
+                        target=target,
+                        day=day,
+                        predictions=runs[day],
+                        entity=entity[day],
+                        derived=derived.get(day),
+                    )
+                )
             else:
                 waiting.append(f"{target.name} of {day}: its labels are not known by {as_of}")
     if not scored:
@@ -137,6 +154,7 @@ def _stage_run(runner: StageRunner, scored: ScoredDay) -> StageRun:
         inputs={
             # Not the run of the predictions: scored again later, the model may have learnt the labels.
             runner.context.contract.entity.name: scored.entity.run_id,
+            **({} if scored.derived is None else {"labels": scored.derived.run_id}),
             "settings": ",".join(f"{name}={getattr(models, name)}" for name in _SETTINGS),
         },
         source_rows=scored.predictions.rows_valid,
@@ -155,7 +173,7 @@ def _monitor(runner: StageRunner, work: StageRun, scored: ScoredDay, notes: list
         rows = unlearnt(labelled_predictions(context, scored), scored, model)
         measurements = judge(
             measure_day(context, scored, model, rows, notes),
-            dict(context.contract.entity[name].monitoring),
+            dict(context.contract.target_tables[name][name].monitoring),
             task=scored.target.task,
         )
         attempt.replace(

@@ -8,15 +8,16 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.contract import SNAPSHOT_DATE, VALID, judged_table, predictions_table
+from engage_spark.contract import SNAPSHOT_DATE, VALID, judged_table, predictions_table, tracked_table
 from engage_spark.contract.stored_tables import Split
 from engage_spark.errors import InputError, NotPublishedError
-from engage_spark.ml.data.training_set import label_end
+from engage_spark.ml.data.training_set import label, label_end
 from engage_spark.ml.fairness.audit import attributes
 from engage_spark.ml.feature_spec import Target
 from engage_spark.pipelines.context import RunContext
-from engage_spark.pipelines.stages import TRAINING_RUNS, ingest_stage, rows_of_target
+from engage_spark.pipelines.stages import TRAINING_RUNS, features_stage, ingest_stage, rows_of_target
 from engage_spark.publication import RUN_ID, Run
+from engage_spark.spark.joins import join_required
 from engage_spark.spark.schema import column_named
 
 LABEL, PROTECTED = "__label", "__protected"
@@ -35,6 +36,8 @@ class ScoredDay:
     day: date
     predictions: Run
     entity: Run
+    derived: Run | None = None
+    """The run that derived the labels, of a target of a derived table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,20 +73,38 @@ def labelled_predictions(context: RunContext, scored: ScoredDay) -> DataFrame:
     Rows whose label is null are left out. No job.
     """
     contract = context.contract
-    key = list(contract.entity.key)
-    labels = context.log.read_published(
+    key, name = list(contract.entity.key), scored.target.name
+    of_target = contract.target_tables[name]
+    rows = context.log.read_published(
         context.spark,
         judged_table(contract.entity),
         stage=ingest_stage(contract.entity),
         day=SNAPSHOT_DATE,
         days=[scored.day],
-    ).where((F.col("_dq_status") == VALID) & column_named(scored.target.name).isNotNull())
-    wanted = labels.select(
+    ).where(F.col("_dq_status") == VALID)
+    if of_target.name != contract.entity.name:
+        derived = context.log.read_published(
+            context.spark,
+            tracked_table(of_target),
+            stage=features_stage(of_target),
+            day=SNAPSHOT_DATE,
+            days=[scored.day],
+        )
+        rows = join_required(
+            rows,
+            derived,
+            on=[*key, SNAPSHOT_DATE],
+            columns=[name],
+            what=f"labels ({of_target.name})",
+            hint="run `engage-spark features` for that day",
+        )
+    wanted = rows.select(
         *map(column_named, key),
-        column_named(scored.target.name).cast("double").alias(LABEL),
+        label(of_target[name]).cast("double").alias(LABEL),
         *(column_named(a.name).alias(f"{PROTECTED}{i}") for i, a in enumerate(attributes(contract))),
     )
-    return predictions_of(context, scored).join(wanted, on=key, how="inner")
+    labelled = wanted.where(F.col(LABEL).isNotNull())
+    return predictions_of(context, scored).join(labelled, on=key, how="inner")
 
 
 def model_of(context: RunContext, scored: ScoredDay) -> ModelOfDay:

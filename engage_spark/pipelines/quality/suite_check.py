@@ -8,16 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark import log
 from engage_spark.errors import ConfigurationError, GateError, InputError
 from engage_spark.gx.evaluate import run_suite
+from engage_spark.gx.export import DELIVERED, OWN
 from engage_spark.gx.gx_runner import run_by_gx
 from engage_spark.gx.suite_io import Suite, parse_suite
 from engage_spark.gx.validation_results import ValidationEntry, plain, validation_result
 from engage_spark.lake import Format, read_any_format, translate_spark_errors
 from engage_spark.pipelines.results import FailedExpectation, Note, SuiteCheckResult
+from engage_spark.spark.schema import column_named
 from engage_spark.wording import counted
 
 Engine = Literal["native", "gx"]
@@ -47,6 +49,7 @@ def run_check(
     started = time.monotonic()
     expected = read_suite(suite).with_parameters(parameters or {})
     rows, unreadable = read_any_format(spark, path, format=data_format, delimiter=delimiter)
+    rows = _as_named(rows, expected)
     hidden = _masked_columns(masked, rows.columns)
     with (
         log.stage(f"checking {path} by {counted(len(expected.expectations), 'expectation')}", engine=engine),
@@ -103,6 +106,16 @@ def _masked_columns(names: Sequence[str], columns: Sequence[str]) -> frozenset[s
             hint=f"columns are: {', '.join(columns)}",
         )
     return frozenset(by_folded[n.casefold()] for n in names)
+
+
+def _as_named(rows: DataFrame, suite: Suite) -> DataFrame:
+    """Give delivered columns the names that a suite of a contract has for them (`physicalName`)."""
+    own = suite.meta.get(OWN)
+    delivered = own.get(DELIVERED) if isinstance(own, Mapping) else None
+    if not isinstance(delivered, Mapping):
+        return rows
+    names = {str(given): str(name) for name, given in delivered.items() if given in rows.columns}
+    return rows.select(*(column_named(c).alias(names.get(c, c)) for c in rows.columns)) if names else rows
 
 
 def _without_values(e: ValidationEntry) -> ValidationEntry:

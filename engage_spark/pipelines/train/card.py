@@ -34,7 +34,7 @@ def card_of(
         name=f"{contract.name}: {t.target.name}",
         version=f"of training {work.run_id[:12]}",
         target=t.target,
-        description=contract.entity[t.target.name].description,
+        description=contract.target_tables[t.target.name][t.target.name].description,
         policy=plan.policy,
         kind=t.final.candidate.name,
         parameters=tuple((k, str(v)) for k, v in t.final.candidate.params.items()),

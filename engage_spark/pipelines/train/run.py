@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import date
 from functools import partial
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE, Contract
@@ -36,11 +36,12 @@ from engage_spark.ml.train_target import train_target
 from engage_spark.ml.trainable_targets import trainable_targets
 from engage_spark.ml.trained_target import TrainedTarget
 from engage_spark.pipelines.context import RunContext, StageRun, past_day
-from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs
+from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs, require_two_classes
+from engage_spark.pipelines.nothing_to_do import without_training
 from engage_spark.pipelines.results import Note, TrainResult
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import SPLITS, TRAIN, TRAINING_RUNS
-from engage_spark.pipelines.train.inputs import build_training_set, specs_of
+from engage_spark.pipelines.train.inputs import TrainingSet, build_training_set, specs_of
 from engage_spark.pipelines.train.register import (
     RegisteredTarget,
     register_target,
@@ -85,6 +86,8 @@ def run_train(
     stops; TransientError where the cluster fails, or MLflow cannot be reached: the models are kept locally
     then, and the message says where.
     """
+    if not target and (nothing := without_training(contract)) is not None:
+        return nothing
     started, as_of = time.monotonic(), past_day(as_of)
     context = RunContext(spark, settings, contract)
     runner = StageRunner(context=context, force=force)
@@ -120,6 +123,7 @@ def run_train(
             viewer=tracker.place.viewer,
             page=tracker.place.page,
         )
+    require_two_classes(context, {t.name: snapshots[t.name] for t in targets})
     stage_run = _stage_run(runner, inputs, targets, snapshots)
     specs = specs_of(context, targets, graph=inputs.graph is not None)
     same = [
@@ -134,7 +138,7 @@ def run_train(
         training_set = build_training_set(
             context, stage_run, inputs, specs, snapshots, materialize, as_of=as_of
         )
-        trained = _train(context, specs, snapshots, training_set.rows)
+        trained = _train(context, specs, snapshots, training_set)
         registered = _register_all(
             trained,
             lambda t: register_target(
@@ -262,8 +266,9 @@ def _train(
     context: RunContext,
     specs: Mapping[str, TargetSpecs],
     snapshots: Mapping[str, TargetSnapshots],
-    rows: DataFrame,
+    training_set: TrainingSet,
 ) -> list[TrainedTarget]:
+    rows = training_set.rows
     models, key = context.settings.models, context.contract.entity.key
     every_spec = [spec for of_target in specs.values() for spec in of_target.all]
     targets = [of_target.main.target for of_target in specs.values()]
@@ -276,7 +281,13 @@ def _train(
     with log.stage("leakage audit"):
         audited = [spec for of_target in specs.values() for spec in (of_target.main, of_target.other)]
         findings = audit_leakage(
-            masked, specs=audited, grams=grams, profile=profile, key=key, day=SNAPSHOT_DATE
+            masked,
+            specs=audited,
+            grams=grams,
+            profile=profile,
+            key=key,
+            day=SNAPSHOT_DATE,
+            duplicates=training_set.duplicates,
         )
     findings = (
         *findings,

@@ -8,6 +8,7 @@ from engage_spark import log
 from engage_spark.contract import splits_table
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake import COMMIT_WAIT, table_lock
+from engage_spark.ml.data.split import with_unit
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.stages import SPLITS
 from engage_spark.spark.schema import column_named, spark_schema
@@ -23,7 +24,7 @@ def repair_splits(context: RunContext, *, tag: str) -> int:
     table = splits_table(context.contract)
     keys = [column_named(k) for k in table.key]
     with table_lock(context.spark, context.lake, SPLITS, wait=COMMIT_WAIT):
-        stored = context.lake.read(context.spark, SPLITS)
+        stored = with_unit(context.lake.read(context.spark, SPLITS))
         side = F.struct("side", "fold")
         twice = stored.groupBy(*keys).agg(
             F.count(F.lit(1)).alias("n"), (F.min(side) != F.max(side)).alias("two")

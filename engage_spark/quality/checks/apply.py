@@ -53,11 +53,11 @@ def _errors(checks: Sequence[Check]) -> str:
 
 
 def personal_rules(table: Table, checks: Sequence[Check]) -> frozenset[str]:
-    """Return the rules whose reasons show any protected or personal field: no samples of them may leave the
-    judged table.
+    """Return the rules whose reasons show any protected or personal field, or its text as it was delivered:
+    no samples of them may leave the judged table.
     """
     personal = {f.name for f in table.fields if f.is_personal}
-    return frozenset(c.name for c in checks if personal.intersection(c.shown))
+    return frozenset(c.name for c in checks if personal.intersection((*c.shown, c.column)))
 
 
 def samples(checked: DataFrame, *, key: Sequence[str], hidden: Collection[str], most: int = 8) -> DataFrame:

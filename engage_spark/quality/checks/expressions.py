@@ -112,7 +112,12 @@ def _unread(table: Table, types: dict[str, str]) -> list[str]:
     """List what the contract's own parser refuses: of a contract that was loaded, nothing."""
     texts = {r.name: r.expression for r in table.rules}
     texts |= {f"the formula of {f.name}": f.formula for f in table.fields if f.formula is not None}
-    return [f"{name}: {p}" for name, text in texts.items() for p in read_expression(text, types).problems]
+    problems = [f"{name}: {p}" for name, text in texts.items() for p in read_expression(text, types).problems]
+    return problems + [
+        f"the reading of {f.name}: {p}"
+        for f in table.readings
+        for p in read_expression(f.reading or "", {f.name: "string"}).problems
+    ]
 
 
 def _statements(table: Table, types: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -130,6 +135,14 @@ def _statements(table: Table, types: dict[str, str]) -> tuple[dict[str, str], di
             read, kind = read_statement(f.formula, types, f.name), _type_as_sql(spark_type(f.spark_type))
             expressions[f"the formula of {f.name}"] = f"try_cast({read.sql} AS {kind})"
             literals |= {f"the formula of {f.name} ({probe})": probe for probe in read.probes}
+        if f.reading is not None:
+            read, kind = (
+                read_statement(f.reading, {f.name: "string"}, f.name),
+                _type_as_sql(spark_type(f.spark_type)),
+            )
+            of_null = read.sql.replace(quoted_name(f.name), "CAST(NULL AS STRING)")
+            expressions[f"the reading of {f.name}"] = f"try_cast({of_null} AS {kind})"
+            literals |= {f"the reading of {f.name} ({probe})": probe for probe in read.probes}
         if f.pattern is not None:
             bare = bare_pattern(f.pattern)
             literals[f"the pattern of {f.name}"] = f"regexp_like('', {sql_literal(bare)})"

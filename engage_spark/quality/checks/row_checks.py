@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Context, Decimal
 from enum import StrEnum
@@ -21,7 +21,7 @@ from fractions import Fraction
 from engage_spark.contract import Dimension, Field, Severity, Table
 from engage_spark.contract.expressions import Expression, read_statement
 from engage_spark.quality.checks.text_checks import text_checks
-from engage_spark.spark.schema import folder_flag_name
+from engage_spark.spark.schema import folder_flag_name, unread_flag_name
 from engage_spark.spark.sql_text import quoted_name, sql_literal
 
 DUPLICATED = "__duplicated"
@@ -258,6 +258,17 @@ def _field_checks(f: Field, masked: frozenset[str], *, any_text: bool) -> Iterat
     column = quoted_name(f.name)
     null = SpecialValuePolicy(null=SpecialValueOutcome.VIOLATES)
     yield check("not_null", "is not null", f"{column} IS NULL", dimension=Dimension.COMPLETENESS, policy=null)
+    if f.reading is not None:
+        flag = unread_flag_name(f.name)
+        yield replace(
+            check(
+                "readable",
+                f"the delivered text can be read as {f.spark_type}",
+                f"{quoted_name(flag)} IS NOT NULL",
+            ),
+            shown=(flag,),
+            masked=frozenset({flag}) if f.name in masked else frozenset(),
+        )
     if f.is_floating:
         finite = SpecialValuePolicy(nan=SpecialValueOutcome.VIOLATES, infinity=SpecialValueOutcome.VIOLATES)
         yield check(

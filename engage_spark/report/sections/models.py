@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from engage_spark.contract import Role
 from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
 from engage_spark.report.charts import dots
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
@@ -26,7 +25,7 @@ def models(source: Source) -> PageSection:
 
     Errors: NotPublishedError where nothing was trained.
     """
-    if not any(f.role is Role.TARGET for f in source.contract.entity.fields):
+    if not source.contract.targets:
         return PageSection(key=KEY, title=TITLE, missing="The contract declares no targets.")
     trainings = _trainings(source)
     parts: list[Figure | Grid] = [_metrics(trainings), _training_list(trainings)]

@@ -35,7 +35,7 @@ from engage_spark.contract.validation import LOGICAL
 from engage_spark.errors import ContractError
 from engage_spark.insight.registry import tools_of
 from engage_spark.ml.data.training_set import label_end
-from engage_spark.ml.feature_spec import NUMERIC, LeakPolicy, build_target_specs, targets_of
+from engage_spark.ml.feature_spec import LeakPolicy, build_target_specs, targets_of
 from engage_spark.ml.training.candidates import baseline_for, candidates_for
 from engage_spark.ml.training.pipeline import candidate_features
 from engage_spark.pipelines.quality.suite import export_suite
@@ -64,8 +64,7 @@ def check_tables(contract: Contract) -> None:
 
 def check_models(contract: Contract) -> None:
     """Do what train, score and monitor begin with."""
-    targets = [f for f in contract.entity.fields if f.role is Role.TARGET]
-    if not targets or any(f.spark_type not in NUMERIC for f in targets):
+    if not contract.targets:
         return
     for target in targets_of(contract):
         specs = build_target_specs(contract, target, policy=LeakPolicy.STRICT, protected=True, graph=False)

@@ -20,7 +20,7 @@ from engage_spark.contract import (
     system_contract,
 )
 from engage_spark.contract.stored_tables import MODEL_COLUMNS, name_clashes
-from engage_spark.ml.data.split import COLUMNS, FOLD, SIDE
+from engage_spark.ml.data.split import COLUMNS, FOLD, SIDE, UNIT
 from engage_spark.ml.explain.reasons import OTHERS, REASONS, SCORE
 from engage_spark.ml.training.pipeline import PREDICTION, PROBABILITY
 from tests.support.paths import DATA
@@ -51,7 +51,7 @@ def test_the_list_of_stored_tables_has_each_table_once() -> None:
 def test_splits_are_keyed_as_the_entity_and_hold_what_a_draw_says() -> None:
     table = splits_table(CONTRACT)
     assert table.key == ("customer_id",)
-    assert table.names == ("customer_id", *COLUMNS, "drawn_on", "_run_id")
+    assert table.names == ("customer_id", *COLUMNS, UNIT, "drawn_on", "_run_id")
     assert table["side"].allowed == tuple(Split)
     assert splits_table(BIKES).key == ("station_code",)
 

@@ -24,9 +24,20 @@ def declared(**values: Any) -> Contract:
     return replace(CONTRACT, tables=tables)
 
 
-@pytest.mark.parametrize("allowed", [(0, 1, 2), (1, 2), (-1, 1), (1,), (0,)])
-def test_classes_other_than_0_and_1_are_refused(allowed: tuple[int, ...]) -> None:
-    with pytest.raises(ConfigurationError, match=f"has the classes {', '.join(map(str, allowed))}"):
+@pytest.mark.parametrize(
+    ("allowed", "words"),
+    [
+        ((0, 1, 2), "has the classes 0, 1, 2"),
+        ((1, 2), "which of its values"),
+        ((-1, 1), "which of its values"),
+        ((1,), "one valid value"),
+        ((0,), "one valid value"),
+    ],
+)
+def test_classes_other_than_two_of_which_one_is_positive_are_refused(
+    allowed: tuple[int, ...], words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=words):
         target_named(declared(allowed=allowed), CHURN)
 
 
@@ -34,7 +45,10 @@ def test_classes_other_than_0_and_1_are_refused(allowed: tuple[int, ...]) -> Non
     ("values", "task"),
     [
         ({"allowed": (1, 0)}, Task.BINARY),
-        ({"allowed": (), "spark_type": "boolean"}, Task.BINARY),
+        ({"allowed": (1, 2), "positive": 2}, Task.BINARY),
+        ({"allowed": (), "spark_type": "bigint", "minimum": 0, "maximum": None}, Task.REGRESSION),
+        ({"allowed": (), "spark_type": "decimal(9,2)", "logical_type": "number"}, Task.REGRESSION),
+        ({"allowed": (), "spark_type": "boolean", "logical_type": "boolean"}, Task.BINARY),
         ({"allowed": (), "spark_type": "int", "minimum": 0, "maximum": 1}, Task.BINARY),
         ({"allowed": (), "spark_type": "double", "minimum": 0, "maximum": 1}, Task.REGRESSION),
         ({"allowed": (), "spark_type": "int", "minimum": 0, "maximum": 90}, Task.REGRESSION),

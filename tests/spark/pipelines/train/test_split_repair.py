@@ -33,7 +33,7 @@ def splits(
     spark: SparkSession, keys: range, *, run: str, side: str = "fit", day: int = 1, drawn: bool = True
 ) -> DataFrame:
     fold = 0 if side == "fit" else None
-    rows = [(k, side, fold, "1" if drawn else None, drawn, date(2026, 1, day), run) for k in keys]
+    rows = [(k, side, fold, "1" if drawn else None, drawn, None, date(2026, 1, day), run) for k in keys]
     schema = spark_schema(TABLE)
     return spark.createDataFrame(rows, schema)
 
@@ -52,11 +52,19 @@ def test_two_trainings_that_found_the_same_keys_missing_add_them_once(context: R
     assert stored(context) == {k: ("fit", "a" if k < 5 else "b") for k in range(8)}
 
 
-def test_keys_that_are_there_twice_are_left_once_as_they_were_put_first(context: RunContext) -> None:
+@pytest.mark.parametrize("without_unit", [False, True])
+def test_keys_that_are_there_twice_are_left_once_as_they_were_put_first(
+    context: RunContext, without_unit: bool
+) -> None:
     lake, spark = context.lake, context.spark
     lake.append(splits(spark, range(6), run="a", side="test"), TABLE, tag="a")
     assert repair_splits(context, tag="none") == 0
     lake.append(splits(spark, range(4, 9), run="b", side="test", day=2, drawn=False), TABLE, tag="b")
+    if without_unit:  # as an earlier release made it
+        whole = lake.read(spark, "splits").drop("unit")
+        whole.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(
+            lake.location("splits")
+        )
     assert repair_splits(context, tag="repair") == 2
     assert stored(context) == {k: ("test", "a" if k < 6 else "b") for k in range(9)}
     version = lake.version(spark, "splits")
