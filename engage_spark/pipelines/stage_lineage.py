@@ -70,7 +70,8 @@ class _Datasets:
     def _delivered(self, table: str, version: str | None) -> LineageDataset:
         """Return the folder of a delivery; what it holds is for ingest to find out."""
         root = self.context.settings.input.root.rstrip("/")
-        namespace, name = dataset_name(f"{root}/{table}", catalog=None)
+        folder = self.context.contract.table(table).delivered_name
+        namespace, name = dataset_name(f"{root}/{folder}", catalog=None)
         return LineageDataset(namespace=namespace, name=name, version=version)
 
     def stored(self, name: str, *, version: str | None = None, rows: int | None = None) -> LineageDataset:

@@ -6,7 +6,7 @@ comes out are the types of `spark.schema.conform` where no value changes by that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -69,7 +69,7 @@ def to_arrow_table(data: Any, table: Table | None, *, used: Collection[str] = ()
         arrow = _of_pandas(data, table) if lossy else _of_stream(data)
     except pa.ArrowException as e:
         raise InputError(f"the rows cannot be read: {_first_line(e)}", hint=f"give {TAKEN}") from e
-    declared = {} if table is None else {f.name: f for f in table.fields}
+    declared = _declared(arrow.column_names, table)
     columns, problems = [], []
     for name, column in zip(arrow.column_names, arrow.columns, strict=True):
         field = declared.get(name)
@@ -91,6 +91,13 @@ def to_arrow_table(data: Any, table: Table | None, *, used: Collection[str] = ()
     return pa.Table.from_arrays(columns, names=arrow.column_names)
 
 
+def _declared(columns: Sequence[str], table: Table | None) -> dict[str, Field]:
+    """Return the fields by the names of their columns: the delivered ones, or of judged rows their own."""
+    if table is None:
+        return {}
+    return (table.as_stored() if "_dq_status" in columns else table).delivered_fields
+
+
 def _is_a(data: object, library: str, name: str) -> bool:
     kinds = type(data).__mro__
     return any(k.__module__.partition(".")[0] == library and k.__name__ == name for k in kinds)
@@ -110,7 +117,7 @@ def _of_stream(data: Any) -> pa.Table:
 
 
 def _of_pandas(data: Any, table: Table | None) -> pa.Table:
-    names = set() if table is None else set(table.names)
+    names = set(_declared([*map(str, data.columns), *map(str, data.index.names)], table))
     levels = [n for n in data.index.names if n in names and n not in data.columns]
     frame = data.reset_index(level=levels) if levels else data
     columns, problems = [], []

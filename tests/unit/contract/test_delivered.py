@@ -14,8 +14,10 @@ from engage_spark.contract.dictionary import render_dictionary
 from engage_spark.gx.export import DELIVERED, OWN, suite_of
 from engage_spark.quality.checks.apply import personal_rules
 from engage_spark.quality.checks.row_checks import row_checks
+from engage_spark.quality.foreign_frames import to_arrow_table
 from engage_spark.spark.schema import column_problems, undeclared_columns
 from tests.support.paths import DATA
+from tests.support.phone_shop import subscribers
 
 PATH = DATA / "phone_shop.odcs.yaml"
 SHOP = load_contract(PATH)
@@ -126,3 +128,12 @@ def test_a_contract_without_names_or_readings_pays_nothing() -> None:
     stored = SHOP.entity.as_stored()
     assert stored.readings == ()
     assert tuple(stored.delivered_fields) == stored.names
+
+
+def test_frames_of_other_libraries_hold_what_is_delivered() -> None:
+    rows = subscribers(3)
+    given = to_arrow_table(rows, SHOP.entity)
+    assert given["💬"].to_pylist() == rows["💬"].tolist()
+    assert given["not declared"].null_count == 3
+    judged = rows.rename(columns={"💬": "tickets"}).assign(_dq_status="valid")
+    assert to_arrow_table(judged, SHOP.entity)["tickets"].to_pylist() == rows["💬"].tolist()
