@@ -153,9 +153,10 @@ def test_one_error_lists_all_violations_with_a_hint(spark: SparkSession) -> None
     rows = spark.createDataFrame([], f"Station_Code string, docks_totl int, rides_ended string, {others}")
     with pytest.raises(InputError) as error:
         conform(rows, stations)
+    hint = "rename it, or give its name as the field's physicalName"
     assert list(error.value.details) == [
-        "station_code: missing, but there is 'Station_Code', which differs only in case or blanks; rename it",
-        "docks_total: missing, but there is 'docks_totl'; if that is it, rename it",
+        f"station_code: missing, but there is 'Station_Code', which differs only in case or blanks; {hint}",
+        f"docks_total: missing, but there is 'docks_totl'; if that is it, {hint}",
         "rides_ended: found string, declared is int; write it as int",
         "runs_empty: missing; add it as int",
     ]
