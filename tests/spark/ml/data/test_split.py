@@ -15,6 +15,7 @@ from engage_spark.ml.data.hash_cutpoints import ranks, slots
 from engage_spark.ml.data.split import (
     COLUMNS,
     MAX_STRATA,
+    UNIT,
     check_splits,
     draw_newcomer_splits,
     draw_splits,
@@ -63,7 +64,8 @@ def by_sorting(spark: SparkSession, rows: DataFrame, seed: int, folds: int) -> p
 
 def test_every_key_is_where_a_sort_of_all_hashes_puts_it(spark: SparkSession, drawn: pd.DataFrame) -> None:
     expected = by_sorting(spark, customers(spark), seed=7, folds=5)
-    assert drawn.columns.tolist() == ["id", *COLUMNS]
+    assert drawn.columns.tolist() == ["id", *COLUMNS, UNIT]
+    assert drawn.unit.isna().all()
     assert len(drawn) == ROWS
     assert drawn.side.tolist() == expected.side.tolist()
     assert drawn.fold.fillna(-1).tolist() == expected.fold.astype(float).fillna(-1).tolist()
@@ -175,7 +177,7 @@ def stored(spark: SparkSession) -> DataFrame:
     splits_and_newcomers = with_newcomers(splits, customers(spark, 900), key=KEY, folds=5, seed=7)
     return spark.createDataFrame(
         [tuple(r) for r in splits_and_newcomers.collect()],
-        "id string, side string, fold int, stratum string, drawn boolean",
+        "id string, side string, fold int, stratum string, drawn boolean, unit bigint",
     )
 
 
