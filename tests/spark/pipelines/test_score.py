@@ -325,6 +325,7 @@ def test_every_customer_shows_the_side_that_the_model_knew_it_on(both: RunContex
             F.lit(None).cast("int").alias("fold"),
             F.lit(None).cast("string").alias("stratum"),
             (F.col("bed") < 40).alias("drawn"),
+            F.lit(None).cast("bigint").alias("unit"),
             F.lit(DAYS[0]).alias("drawn_on"),
             F.expr("CASE WHEN bed < 20 THEN 'one' WHEN bed < 40 THEN 'anew' ELSE 'later' END").alias(
                 "_run_id"
