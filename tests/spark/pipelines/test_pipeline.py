@@ -66,7 +66,6 @@ def require_told(path: Path, home: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.connect
 def test_a_range_of_days_is_as_its_stages_by_hand_and_goes_on_where_it_was_killed(
     spark: SparkSession, session_settings: Settings, tmp_path: Path
 ) -> None:
