@@ -41,7 +41,8 @@ class ColumnFacts:
     """What one column holds.
 
     `values` counts them where they are few, else it is None; `shapes` likewise. `off` counts the visible
-    texts that do not have a form, by form; `form` is the first that all have. `quartiles` are known of
+    texts that do not have a form, by form; `form` is the first that all have. `numbers` are those that texts
+    hold, by form, and `markers` the words for what is missing, with their rows. `quartiles` are known of
     numbers that are protected by their name.
     """
 
@@ -51,7 +52,8 @@ class ColumnFacts:
     values: dict[str, int] | None = None
     shapes: tuple[TextShape, ...] | None = None
     off: Mapping[str, int] | None = None
-    numbers: NumberTexts | None = None
+    numbers: Mapping[str, NumberTexts] = field(default_factory=dict)
+    markers: Mapping[str, int] = field(default_factory=dict)
     quartiles: tuple[float, ...] = ()
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -129,7 +131,7 @@ def facts_of(
             TextShape(signs=s, tokens=tuple(tokens[f"{i:02}{s}"] for i in range(len(s))), rows=n)
             for s, n in n_by_shape.items()
         )
-    ends = next(iter(details.get(value_scan.NUMBERS, ())), None)
+    fractions = {r["text"] for r in details.get(value_scan.FRACTIONS, ())}
     return ColumnFacts(
         name=name,
         type=kind,
@@ -139,11 +141,11 @@ def facts_of(
         off={r["text"]: int(r["rows"]) for r in details.get(value_scan.OFF, ())}
         if kind == "string"
         else None,
-        numbers=NumberTexts(
-            minimum=ends["least"], maximum=ends["most"], whole=value_scan.FRACTIONS not in details
-        )
-        if ends is not None
-        else None,
+        numbers={
+            r["text"]: NumberTexts(minimum=r["least"], maximum=r["most"], whole=r["text"] not in fractions)
+            for r in details.get(value_scan.NUMBERS, ())
+        },
+        markers={r["text"]: int(r["rows"]) for r in details.get(value_scan.MARKER, ())},
         quartiles=quartiles,
         counts={r["text"]: r["rows"] for r in details.get(value_scan.COUNT, ())},
     )

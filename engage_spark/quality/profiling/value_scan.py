@@ -40,6 +40,7 @@ FORMS = {
     "day-name-year": f"{_DAY}-[A-Z][a-z]{{2}}-{_YEAR}",
     "address": r"[0-9]{1,3}(\.[0-9]{1,3}){3}",
     "number": r"\s*[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*",
+    "amount": (r"\s*[+-]?\s?[$€£]?\s?([1-9][0-9]{0,2}(,[0-9]{3})+|0|[1-9][0-9]*)(\.[0-9]+)?\s?%?\s*"),
     "phone": (
         r"\+[0-9(][0-9 ()/.-]{5,18}[0-9]|\(?0[0-9]{1,5}\)?[ /.-][0-9 ./-]{4,15}[0-9]"
         r"|\(?[0-9]{3}\)?[ .-]{1,2}[0-9]{3}[ .-][0-9]{4}"
@@ -48,9 +49,15 @@ FORMS = {
 """Forms that values of a text column may have, for RE2, Java and ECMA-262 alike. The first that holds is the
 column's. A number has no leading zeros: they are lost where a code is read as one.
 """
+AMOUNT_SIGNS = "[$€£,% ]"
+"""What is taken out of an amount, so that a number is left."""
+MARKERS = (
+    r"(?i)^\s*(#?n/?a|n\.a\.|null|none|nan|nil|unknown|missing|not available|\?{1,3}|-{1,3}|\.{1,3})\s*$"
+)
+"""Words that people write where a value is missing."""
 UNFIT = r"^[\s\pZ]|[\s\pZ]$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
 CLASSES = {"A": "[A-Z]", "a": "[a-z]", "9": "[0-9]"}
-SHAPE, TOKEN, SHAPELESS, OFF, COUNT, NUMBERS, FRACTIONS = (
+SHAPE, TOKEN, SHAPELESS, OFF, COUNT, NUMBERS, FRACTIONS, MARKER = (
     "shape",
     "token",
     "shapeless",
@@ -58,18 +65,21 @@ SHAPE, TOKEN, SHAPELESS, OFF, COUNT, NUMBERS, FRACTIONS = (
     "count",
     "numbers",
     "fractions",
+    "marker",
 )
 
 
 class NumberSpan:
     """The ends of the numbers that texts hold, and whether one of them has a fraction."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: str) -> None:
+        self.form = form
         self.least, self.most, self.has_fraction = float("inf"), float("-inf"), False
 
     def add(self, texts: pa.Array) -> None:
         """Take in texts that are numbers."""
-        numbers = pc.cast(pc.utf8_trim_whitespace(texts), pa.float64()).to_numpy(zero_copy_only=False)
+        plain = pc.replace_substring_regex(texts, r"[$€£,%\s]", "")
+        numbers = pc.cast(plain, pa.float64()).to_numpy(zero_copy_only=False)
         numbers = numbers[np.isfinite(numbers)]
         if len(numbers):
             self.least, self.most = (
@@ -81,9 +91,9 @@ class NumberSpan:
     def rows(self) -> Iterator[CountedRow]:
         """Return what was seen."""
         if self.least <= self.most:
-            yield row(NUMBERS, 1, text="", ends=(self.least, self.most))
+            yield row(NUMBERS, 1, text=self.form, ends=(self.least, self.most))
         if self.has_fraction:
-            yield row(FRACTIONS, 1, text="")
+            yield row(FRACTIONS, 1, text=self.form)
 
 
 class TextScan:
@@ -95,8 +105,9 @@ class TextScan:
         self.values = TextCounter(VALUES, thin=False)
         self.shapes: dict[str, tuple[int, list[list[Any]]]] | None = {}
         self.off = dict.fromkeys(FORMS, 0)
-        self.numbers = NumberSpan()
-        self.counts = dict.fromkeys(("blank", "control", "lost", "long", "unfit"), 0)
+        self.numbers = {form: NumberSpan(form) for form in ("number", "amount")}
+        self.markers: dict[str, int] = {}
+        self.counts = dict.fromkeys(("blank", "control", "lost", "long", "unfit", "zeros"), 0)
 
     def add(self, column: pa.Array) -> None:
         """Scan a batch."""
@@ -128,8 +139,15 @@ class TextScan:
             matches = pc.match_substring_regex(texts, f"^(?:{pattern})$")
             fits = matches.to_numpy(zero_copy_only=False).astype(bool)
             self.off[form] += int(rows[~fits].sum())
-            if form == "number":
-                self.numbers.add(texts.filter(matches))
+            if form in self.numbers:
+                self.numbers[form].add(texts.filter(matches))
+        zeros = pc.match_substring_regex(texts, r"^\s*[+-]?0[0-9]").to_numpy(zero_copy_only=False)
+        self.counts["zeros"] += int(rows[zeros.astype(bool)].sum())
+        is_marker = pc.match_substring_regex(texts, MARKERS)
+        marker_rows = rows[is_marker.to_numpy(zero_copy_only=False).astype(bool)]
+        for text, n in zip(texts.filter(is_marker).to_pylist(), marker_rows.tolist(), strict=True):
+            word = text.strip().upper()
+            self.markers[word] = self.markers.get(word, 0) + n
         if self.shapes is not None:
             self._shaped(texts, rows)
 
@@ -183,7 +201,10 @@ class TextScan:
         for form, n in self.off.items():
             if n:
                 yield row(OFF, n, text=form)
-        yield from self.numbers.rows()
+        for span in self.numbers.values():
+            yield from span.rows()
+        for word, n in self.markers.items():
+            yield row(MARKER, n, text=word)
         if self.shapes is None:
             yield row(SHAPELESS, 1, text="")
             return

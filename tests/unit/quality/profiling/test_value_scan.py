@@ -201,7 +201,7 @@ def test_one_long_text_hides_all_values() -> None:
 def test_what_makes_a_text_unfit_for_a_key_is_counted() -> None:
     values = ["ok", "", "  ", " x", "x ", "a\tb", "zero\u200bwidth", "e\u0301", "\ufffd", "é", None]
     counts = {r["text"]: r["rows"] for r in scanned([[values]]).details["count"]}
-    assert counts == {"blank": 2, "control": 0, "lost": 1, "long": 0, "unfit": 6}
+    assert counts == {"blank": 2, "control": 0, "lost": 1, "long": 0, "unfit": 6, "zeros": 0}
 
 
 def test_whole_numbers_and_flags_are_listed_by_value() -> None:

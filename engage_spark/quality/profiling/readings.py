@@ -1,0 +1,113 @@
+"""Suggest how a text column is read as what it holds: numbers with blanks, amounts of money, dates. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engage_spark.contract.sql_nodes import quoted
+from engage_spark.quality.profiling.facts import ColumnFacts, is_few
+from engage_spark.quality.profiling.value_scan import AMOUNT_SIGNS
+
+_DATES = {
+    "date": None,
+    "year/month/day": "yyyy/M/d",
+    "month/day/year": "M/d/yyyy",
+    "day/month/year": "d/M/yyyy",
+    "month-day-year": "M-d-yyyy",
+    "day-month-year": "d-M-yyyy",
+    "day.month.year": "d.M.yyyy",
+    "day-name-year": "d-MMM-yyyy",
+}
+"""Forms of dates, with Spark's format; None where Spark reads it as it is."""
+_EXACT = 2.0**53
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a column of text is read: its type, the expression, the rows that it cannot read, and those that it
+    reads as missing. `form` is what the others are.
+    """
+
+    type: str
+    form: str
+    expression: str
+    unread: int
+    missing: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AmbiguousDates:
+    """The formats by which the dates of a column can be read equally well."""
+
+    formats: tuple[str, ...]
+
+
+def reading_of(c: ColumnFacts, name: str) -> Reading | AmbiguousDates | None:
+    """Return how a column, called `name` in the contract, is read; None where it stays text.
+
+    One percent of its texts may be something else, beside blanks and words for what is missing. A column
+    with leading zeros stays text, and one with whole numbers that a double does not hold.
+    """
+    if not c.is_text or c.off is None or not _told(c) or c.counts.get("long"):
+        return None
+    column = quoted(name)
+    for form, stripped in (
+        ("number", f"TRIM({column})"),
+        ("amount", f"REGEXP_REPLACE({column}, {_text(AMOUNT_SIGNS)}, '')"),
+    ):
+        numbers = c.numbers.get(form)
+        if numbers is None or c.counts.get("zeros") or not _holds(c, form):
+            continue
+        if numbers.whole and max(abs(numbers.minimum), abs(numbers.maximum)) >= _EXACT:
+            return None
+        is_int = numbers.whole and -(2**31) <= numbers.minimum and numbers.maximum < 2**31
+        kind = "int" if is_int else "bigint" if numbers.whole else "double"
+        return _reading(c, form, kind, _or_null(c, column, stripped))
+    if _holds(c, "moment"):
+        return _reading(c, "moment", "timestamp", f"TO_TIMESTAMP({_or_null(c, column, f'TRIM({column})')})")
+    forms = [form for form in _DATES if _holds(c, form)]
+    least = min((c.off.get(form, 0) for form in forms), default=0)
+    best = [form for form in forms if c.off.get(form, 0) == least]
+    if not best:
+        return None
+    if len(best) > 1:
+        return AmbiguousDates(formats=tuple(str(_DATES[form]) for form in best))
+    text, form_of_spark = _or_null(c, column, f"TRIM({column})"), _DATES[best[0]]
+    read = f"TO_DATE({text}, {_text(form_of_spark)})" if form_of_spark else f"TO_DATE({text})"
+    return _reading(c, best[0], "date", read)
+
+
+def _told(c: ColumnFacts) -> int:
+    """Count the rows that hold more than blanks and words for what is missing."""
+    return c.visible - sum(c.markers.values())
+
+
+def _off(c: ColumnFacts, form: str) -> int:
+    """Count the rows that tell something, and have not this form."""
+    return (c.off or {}).get(form, 0) - sum(c.markers.values())
+
+
+def _holds(c: ColumnFacts, form: str) -> bool:
+    return is_few(_off(c, form), _told(c))
+
+
+def _or_null(c: ColumnFacts, column: str, text: str) -> str:
+    """Return an expression that is null for blanks and for the words for what is missing."""
+    if not c.markers:
+        return f"NULLIF({text}, '')"
+    words = ", ".join(_text(word) for word in sorted({m.strip().upper() for m in c.markers}))
+    return f"CASE WHEN UPPER(TRIM({column})) IN ({words}) THEN NULL ELSE NULLIF({text}, '') END"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _reading(c: ColumnFacts, form: str, kind: str, expression: str) -> Reading:
+    return Reading(
+        type=kind,
+        form=form,
+        expression=expression,
+        unread=_off(c, form),
+        missing=c.counts.get("blank", 0) + sum(c.markers.values()),
+    )
