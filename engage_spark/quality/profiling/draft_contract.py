@@ -24,26 +24,31 @@ What a person has to look at stands as comments at the top.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 import yaml
 
-from engage_spark.contract.validation import LOGICAL, UNSTORABLE, unstorable_members
-from engage_spark.quality.profiling.closed_lists import closed_list_of
-from engage_spark.quality.profiling.facts import ColumnFacts, TableProfile
-from engage_spark.quality.profiling.personal import (
-    NEVER_INPUT,
-    WORDS,
-    is_personal,
-    is_protected,
-    words,
+from engage_spark.contract.json_schema import SCHEMA_FILE
+from engage_spark.contract.validation import LOGICAL, unstorable_members
+from engage_spark.quality.profiling.column_draft import (
+    WHOLE,
+    ColumnDraft,
+    draft_column,
+    oddities,
+    percent,
+    rows,
 )
-from engage_spark.quality.profiling.suggest_bounds import limits_of, nice_share, round_bands
-from engage_spark.quality.profiling.suggest_pattern import suggest_pattern
+from engage_spark.quality.profiling.facts import TableProfile
+from engage_spark.quality.profiling.personal import WORDS, is_protected
+from engage_spark.quality.profiling.suggest_bounds import (
+    limits_of,
+    nice_share,
+    outward_limits,
+    round_bands,
+)
 
-_WHOLE = ("tinyint", "smallint", "int", "bigint")
 _LEAST_ROOM, _QUARANTINE_ROOM = Fraction(1), Fraction(5)
 """Percent of cells that may be missing, and of rows that may be quarantined, where the data show less."""
 
@@ -53,9 +58,19 @@ def draft_contract(profile: TableProfile, *, table: str, origin: str) -> str:
 
     `origin` says where the data lie. Deterministic; nothing in it is of the day it was made.
     """
-    storable = not any(UNSTORABLE.search(c.name) or unstorable_members(c.type) for c in profile.columns)
-    kind = "entity" if profile.key and storable else "plain"
-    document = {
+    return draft_text(draft_document(profile, table=table, origin=origin), draft_comments(profile))
+
+
+def draft_text(document: Mapping[str, Any], comments: Sequence[str]) -> str:
+    """Write a contract as YAML, below comments."""
+    lines = (f"yaml-language-server: $schema={SCHEMA_FILE}", *comments)
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False)
+    return "".join(f"# {line}".rstrip() + "\n" for line in lines) + text
+
+
+def draft_document(profile: TableProfile, *, table: str, origin: str) -> dict[str, Any]:
+    """Draft a contract with one table, as plain data."""
+    return {
         "apiVersion": "v3.1.0",
         "kind": "DataContract",
         "id": table,
@@ -68,26 +83,57 @@ def draft_contract(profile: TableProfile, *, table: str, origin: str) -> str:
             "limitations": "Says what these rows hold, not what they should hold: correct every "
             "bound before relying on it.",
         },
-        "schema": [_table(profile, table, kind)],
+        "schema": [_table(profile, table, _kind(profile))],
     }
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False)
-    return _comments(profile, kind) + text
 
 
-def _comments(profile: TableProfile, kind: str) -> str:
-    lines = ["A draft: look at each TODO, then `engage-spark --contract THIS contract lint`."]
-    if kind == "plain":
+def draft_comments(profile: TableProfile) -> list[str]:
+    """Say what a person has to look at in a draft."""
+    lines = [
+        "A draft: look at each TODO, then `engage-spark --contract THIS contract lint`.",
+        f"`engage-spark contract schema --out {SCHEMA_FILE}` lets an editor complete and check it.",
+    ]
+    if _kind(profile) == "plain":
         lines += ["", *_why_plain(profile)]
     lines += [f"Left out: {name!r}, since {why}." for name, why in profile.left_out]
-    lines += [f"Look at {c.name}: {text}" for c in profile.columns for text in _oddities(c, profile)]
-    return "".join(f"# {line}".rstrip() + "\n" for line in lines)
+    for key in (k for k in profile.tried if k.columns == profile.key):
+        name = " + ".join(key.columns)
+        if key.shared:
+            lines.append(f"Look at {name}: {rows(key.shared)} share theirs; they are quarantined.")
+        if key.missing:
+            lines.append(f"Look at {name}: {rows(key.missing)} have none; they are quarantined.")
+    for draft in column_drafts(profile):
+        lines += [f"Look at {draft.name}: {text}" for text in oddities(draft)]
+    return lines
+
+
+def column_drafts(profile: TableProfile) -> tuple[ColumnDraft, ...]:
+    """Draft every column of a profile, under names that are no two alike."""
+    names = field_names([c.name for c in profile.columns])
+    return tuple(draft_column(c, name, profile) for c, name in zip(profile.columns, names, strict=True))
+
+
+def field_names(columns: Sequence[str]) -> list[str]:
+    """Name a field for each column: by its own name where that is a word, else by the words in it."""
+    plain = [name if re.fullmatch(r"\w+", name) else "" for name in columns]
+    taken = {name.lower() for name in plain if name}
+    names = []
+    for column, name in zip(columns, plain, strict=True):
+        chosen, n = name or renamed(column), 2
+        while not name and chosen.lower() in taken:
+            chosen, n = f"{renamed(column)}_{n}", n + 1
+        taken.add(chosen.lower())
+        names.append(chosen)
+    return names
+
+
+def _kind(profile: TableProfile) -> str:
+    storable = not any(unstorable_members(c.type) for c in profile.columns)
+    return "entity" if profile.key and storable else "plain"
 
 
 def _why_plain(profile: TableProfile) -> list[str]:
     lines = ["The table is of kind `plain`: `engage_spark.quality.check` works on it, `ingest` does not."]
-    if odd := [c.name for c in profile.columns if UNSTORABLE.search(c.name)]:
-        lines.append("TODO, to ingest it: rename these columns, since Delta refuses their names:")
-        lines += [f"  {name!r} -> {renamed(name)}" for name in odd]
     if nested := [c.name for c in profile.columns if unstorable_members(c.type)]:
         lines.append(
             f"TODO, to ingest it: {', '.join(nested)}: Delta refuses the names of members; leave the columns "
@@ -120,10 +166,13 @@ def renamed(name: str) -> str:
 
 def _table(profile: TableProfile, table: str, kind: str) -> dict[str, Any]:
     cells = profile.rows * len(profile.columns)
-    missing = sum(c.state.nulls for c in profile.columns)
+    drafts = column_drafts(profile)
     custom = {"type": "custom", "engine": "engage_spark"}
-    share_missing = Fraction(100 * missing, cells) if cells else Fraction(0)
-    complete = 100 - max(nice_share(share_missing), float(_LEAST_ROOM))
+    share_missing = nice_share(percent(sum(d.missing for d in drafts), cells))
+    complete = 100 - max(share_missing, float(_LEAST_ROOM))
+    n_quarantined = sum(d.quarantined for d in drafts) + sum(
+        k.shared + k.missing for k in profile.tried if k.columns == profile.key
+    )
     quality: list[dict[str, Any]] = [
         {
             "name": "rows_there",
@@ -139,7 +188,7 @@ def _table(profile: TableProfile, table: str, kind: str) -> dict[str, Any]:
             "description": "Share of rows that break a critical rule.",
             **custom,
             "implementation": "quarantine_share",
-            "mustBeLessThan": _quarantine_bound(profile),
+            "mustBeLessThan": max(float(_QUARANTINE_ROOM), nice_share(percent(n_quarantined, profile.rows))),
             "unit": "percent",
             "dimension": "conformity",
         }
@@ -156,7 +205,7 @@ def _table(profile: TableProfile, table: str, kind: str) -> dict[str, Any]:
                 "dimension": "completeness",
             }
         )
-    fields = [_field(c, profile) for c in profile.columns]
+    fields = [_field(draft, profile) for draft in drafts]
     if any(p["property"] == "referenceShares" for f in fields for p in f["customProperties"]):
         quality.append(
             {
@@ -176,7 +225,7 @@ def _table(profile: TableProfile, table: str, kind: str) -> dict[str, Any]:
         "logicalType": "object",
         "description": f"TODO: say what a row of {table} is.",
         "dataGranularityDescription": f"One row per "
-        f"{' and '.join(profile.key)}{' and day' if kind == 'entity' else ''}."
+        f"{' and '.join(d.name for d in drafts if d.is_key)}{' and day' if kind == 'entity' else ''}."
         if profile.key
         else "TODO: say what there is one row of.",
         "customProperties": [
@@ -188,107 +237,73 @@ def _table(profile: TableProfile, table: str, kind: str) -> dict[str, Any]:
     }
 
 
-def _quarantine_bound(profile: TableProfile) -> float:
-    """Return the percent below which the share of quarantined rows must lie."""
-    n_rows = sum(k.shared + k.missing for k in profile.tried if k.columns == profile.key)
-    for c in profile.columns:
-        listed = None if c.name in profile.key or is_personal(c) else closed_list_of(c)
-        n_rows += listed.n_misspelt if listed else 0
-    return max(
-        float(_QUARANTINE_ROOM), nice_share(Fraction(100 * n_rows, profile.rows)) if profile.rows else 0.0
-    )
-
-
-def _oddities(c: ColumnFacts, profile: TableProfile) -> list[str]:
-    """Say what few rows hold that the draft does not allow, or does not make a rule of."""
-    personal = is_personal(c)
-    texts = []
-    for key in (k for k in profile.tried if k.columns == profile.key and c.name == k.columns[0]):
-        name = " + ".join(key.columns)
-        texts += [f"{key.shared:,} rows share their {name}; they are quarantined."] if key.shared else []
-        texts += [f"{key.missing:,} rows have no {name}; they are quarantined."] if key.missing else []
-    listed = None if c.name in profile.key or personal else closed_list_of(c)
-    for rare, common in (listed.misspelt if listed else {}).items():
-        texts.append(
-            f"{rare!r} in {(c.values or {})[rare]:,} rows looks like a misspelling of {common!r}, and is not "
-            "allowed; add it to validValues if it is a value."
-        )
-    pattern = suggest_pattern(c) if c.is_text and listed is None else None
-    if pattern is not None and pattern.broken_rows:
-        of_shape = f" ({pattern.odd})" if pattern.odd and not personal else ""
-        texts.append(
-            f"{pattern.broken_rows:,} of {c.visible:,} texts do not match the pattern{of_shape}: a warning."
-        )
-    return texts
-
-
-def _field(c: ColumnFacts, profile: TableProfile) -> dict[str, Any]:
-    key = c.name in profile.key
-    personal = is_personal(c)
-    base = re.split(r"[(<]", c.type)[0]
+def _field(draft: ColumnDraft, profile: TableProfile) -> dict[str, Any]:
+    c, key = draft.facts, draft.is_key
+    base = re.split(r"[(<]", draft.type)[0]
     quality: list[dict[str, Any]] = []
-    custom: list[dict[str, Any]] = [{"property": "role", "value": _role(c, key=key, personal=personal)}]
-    nulls, blanks = c.state.nulls, c.counts.get("blank", 0)
-    required = key or (bool(profile.rows) and not nulls and not blanks)
-    if nulls and nulls < profile.rows:
+    custom: list[dict[str, Any]] = [{"property": "role", "value": draft.role}]
+    required = key or (bool(profile.rows) and not draft.missing and not draft.blank)
+    if draft.missing and draft.missing < profile.rows:
         quality.append(
             {
                 "type": "library",
                 "metric": "nullValues",
-                "mustBeLessThan": nice_share(Fraction(100 * nulls, profile.rows)),
+                "mustBeLessThan": nice_share(percent(draft.missing, profile.rows)),
                 "unit": "percent",
                 "dimension": "completeness",
             }
         )
-    listed = None if key or personal else closed_list_of(c)
-    allowed = None if listed is None else listed.allowed
-    if allowed is not None:
+    if draft.reading:
+        custom.append({"property": "reading", "value": draft.reading.expression})
+    if draft.listed:
         quality.append(
             {
                 "type": "library",
                 "metric": "invalidValues",
-                "arguments": {"validValues": list(allowed)},
+                "arguments": {"validValues": list(draft.listed.allowed)},
                 "mustBe": 0,
                 "dimension": "conformity",
             }
         )
-        custom.append({"property": "referenceShares", "value": _shares(allowed)})
-    options: dict[str, Any] = {}
-    if allowed is None and base in (*_WHOLE, "float", "double", "decimal"):
-        options, mean = limits_of(c, personal=personal or key)
-        custom += [{"property": "referenceMean", "value": mean}] if mean is not None else []
-    if allowed is None and c.is_text and (pattern := suggest_pattern(c)) is not None:
-        options = {"pattern": pattern.text}
-        custom += [{"property": "patternSeverity", "value": "warning"}] if pattern.broken_rows else []
-    if any(c.state.bins.get(x) for x in ("NaN", "+inf", "-inf")):
-        custom += [
-            {"property": f"{x}Severity", "value": "warning"}
-            for x in ("finite", *(["range"] if options else []))
-        ]
+        custom.append({"property": "referenceShares", "value": _shares(draft.listed.allowed)})
+    options, more = _limits(draft, base)
+    custom += more
     custom += [{"property": "protected", "value": True}] if is_protected(c.name) else []
-    if allowed is None and (bands := round_bands(c.quartiles, whole=base in _WHOLE)):
+    if not draft.listed and (bands := round_bands(c.quartiles, whole=base in WHOLE)):
         custom.append({"property": "bands", "value": list(bands)})
+    position = {"primaryKey": True, "primaryKeyPosition": profile.key.index(c.name) + 1} if key else {}
     return {
-        "name": c.name,
-        "description": f"TODO: say what it is. {_summary(c, profile.rows)}",
+        "name": draft.name,
+        **({"physicalName": c.name} if c.name != draft.name else {}),
+        "description": f"TODO: say what it is. {_summary(draft, profile.rows)}",
         "logicalType": LOGICAL[base],
-        "physicalType": c.type,
+        "physicalType": draft.type,
         **({"required": True} if required else {}),
-        **({"primaryKey": True, "primaryKeyPosition": profile.key.index(c.name) + 1} if key else {}),
-        **({"classification": "confidential"} if personal else {}),
+        **position,
+        **({"classification": "confidential"} if draft.is_personal else {}),
         **({"logicalTypeOptions": options} if options else {}),
         **({"quality": quality} if quality else {}),
         "customProperties": custom,
     }
 
 
-def _role(c: ColumnFacts, *, key: bool, personal: bool) -> str:
-    if key:
-        return "identifier"
-    if personal or words(c.name) & NEVER_INPUT or not c.state.filled:
-        return "audit"
-    counted = c.type in (*_WHOLE, "float", "double", "boolean") or c.type.startswith("decimal")
-    return "feature" if counted or (c.is_text and closed_list_of(c) is not None) else "audit"
+def _limits(draft: ColumnDraft, base: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the bounds or the pattern of a column, and the properties that go with them."""
+    c, options, custom = draft.facts, dict[str, Any](), list[dict[str, Any]]()
+    if draft.reading and (numbers := c.numbers.get(draft.reading.form)):
+        options = outward_limits(numbers.minimum, numbers.maximum, draft.type)
+    elif not draft.listed and not draft.reading and base in (*WHOLE, "float", "double", "decimal"):
+        options, mean = limits_of(c, personal=draft.is_personal or draft.is_key)
+        custom += [{"property": "referenceMean", "value": mean}] if mean is not None else []
+    if draft.pattern is not None:
+        options = {"pattern": draft.pattern.text}
+        custom += [{"property": "patternSeverity", "value": "warning"}] if draft.pattern.broken_rows else []
+    if any(c.state.bins.get(x) for x in ("NaN", "+inf", "-inf")):
+        custom += [
+            {"property": f"{x}Severity", "value": "warning"}
+            for x in ("finite", *(["range"] if options else []))
+        ]
+    return options, custom
 
 
 def _shares(allowed: Mapping[Any, int]) -> dict[str, float]:
@@ -300,17 +315,18 @@ def _shares(allowed: Mapping[Any, int]) -> dict[str, float]:
     return {v: n / 1_000_000 for v, n in millionths.items()}
 
 
-def _summary(c: ColumnFacts, rows: int) -> str:
-    missing = f"{c.state.nulls:,} of {rows:,} missing" if c.state.nulls else "none missing"
-    values = "" if c.values is None or is_personal(c) else f", {len(c.values)} different values"
+def _summary(draft: ColumnDraft, n_rows: int) -> str:
+    c = draft.facts
+    missing = f"{draft.missing:,} of {n_rows:,} missing" if draft.missing else "none missing"
+    values = "" if c.values is None or draft.is_personal else f", {len(c.values)} different values"
     odd = [
-        f"{c.counts[x]:,} {what}"
-        for x, what in (
-            ("blank", "blank"),
-            ("control", "with control characters"),
-            ("lost", "with characters that could not be read"),
+        f"{n:,} {what}"
+        for n, what in (
+            (draft.blank, "blank"),
+            (c.counts.get("control", 0), "with control characters"),
+            (c.counts.get("lost", 0), "with characters that could not be read"),
         )
-        if c.counts.get(x)
+        if n
     ]
     special = [f"{c.state.bins[x]:,} {x}" for x in ("NaN", "+inf", "-inf") if c.state.bins.get(x)]
     return f"Found: {', '.join([missing + values, *odd, *special])}."

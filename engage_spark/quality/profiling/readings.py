@@ -50,7 +50,10 @@ def reading_of(c: ColumnFacts, name: str) -> Reading | AmbiguousDates | None:
     """
     if not c.is_text or c.off is None or not _told(c) or c.counts.get("long"):
         return None
-    column = quoted(name)
+    return _numbers(c, quoted(name)) or _dates(c, quoted(name))
+
+
+def _numbers(c: ColumnFacts, column: str) -> Reading | None:
     for form, stripped in (
         ("number", f"TRIM({column})"),
         ("amount", f"REGEXP_REPLACE({column}, {_text(AMOUNT_SIGNS)}, '')"),
@@ -58,21 +61,26 @@ def reading_of(c: ColumnFacts, name: str) -> Reading | AmbiguousDates | None:
         numbers = c.numbers.get(form)
         if numbers is None or c.counts.get("zeros") or not _holds(c, form):
             continue
-        if numbers.whole and max(abs(numbers.minimum), abs(numbers.maximum)) >= _EXACT:
+        largest = max(abs(numbers.minimum), abs(numbers.maximum))
+        if numbers.whole and largest >= _EXACT:
             return None
-        is_int = numbers.whole and -(2**31) <= numbers.minimum and numbers.maximum < 2**31
-        kind = "int" if is_int else "bigint" if numbers.whole else "double"
+        kind = ("int" if largest < 2**31 else "bigint") if numbers.whole else "double"
         return _reading(c, form, kind, _or_null(c, column, stripped))
+    return None
+
+
+def _dates(c: ColumnFacts, column: str) -> Reading | AmbiguousDates | None:
+    text = _or_null(c, column, f"TRIM({column})")
     if _holds(c, "moment"):
-        return _reading(c, "moment", "timestamp", f"TO_TIMESTAMP({_or_null(c, column, f'TRIM({column})')})")
+        return _reading(c, "moment", "timestamp", f"TO_TIMESTAMP({text})")
     forms = [form for form in _DATES if _holds(c, form)]
-    least = min((c.off.get(form, 0) for form in forms), default=0)
-    best = [form for form in forms if c.off.get(form, 0) == least]
-    if not best:
-        return None
+    least = min((_off(c, form) for form in forms), default=0)
+    best = [form for form in forms if _off(c, form) == least]
     if len(best) > 1:
         return AmbiguousDates(formats=tuple(str(_DATES[form]) for form in best))
-    text, form_of_spark = _or_null(c, column, f"TRIM({column})"), _DATES[best[0]]
+    if not best:
+        return None
+    form_of_spark = _DATES[best[0]]
     read = f"TO_DATE({text}, {_text(form_of_spark)})" if form_of_spark else f"TO_DATE({text})"
     return _reading(c, best[0], "date", read)
 

@@ -23,17 +23,22 @@ def limits_of(c: ColumnFacts, *, personal: bool) -> tuple[dict[str, Any], float 
     low, high = c.state.minimum, c.state.maximum
     if low is None or high is None or personal:
         return {}, None
+    bounds = outward_limits(low, high, c.type)
+    mean = None if c.state.mean is None else float(f"{float(c.state.mean):.6g}")
+    inside = mean is not None and bounds.get("minimum", mean) <= mean <= bounds.get("maximum", mean)
+    return bounds, mean if inside else None
+
+
+def outward_limits(low: float | Fraction, high: float | Fraction, kind: str) -> dict[str, Any]:
+    """Return a minimum and a maximum that hold for numbers of this type between `low` and `high`."""
     floor = (
         Fraction(0) if low >= 0 and 10 * Fraction(low) <= Fraction(high) else outward(Fraction(low), up=False)
     )
     candidates = {
-        "minimum": _as_type(floor, Fraction(low), c.type, up=False),
-        "maximum": _as_type(outward(Fraction(high), up=True), Fraction(high), c.type, up=True),
+        "minimum": _as_type(floor, Fraction(low), kind, up=False),
+        "maximum": _as_type(outward(Fraction(high), up=True), Fraction(high), kind, up=True),
     }
-    bounds = {name: value for name, value in candidates.items() if value is not None}
-    mean = None if c.state.mean is None else float(f"{float(c.state.mean):.6g}")
-    inside = mean is not None and bounds.get("minimum", mean) <= mean <= bounds.get("maximum", mean)
-    return bounds, mean if inside else None
+    return {name: value for name, value in candidates.items() if value is not None}
 
 
 def outward(x: Fraction, *, up: bool) -> Fraction:

@@ -1,0 +1,112 @@
+"""Decide what a draft says of one column: its type, how it is read, what is allowed, what few rows hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from engage_spark.quality.profiling.closed_lists import ClosedList, closed_list_of
+from engage_spark.quality.profiling.facts import ColumnFacts, TableProfile
+from engage_spark.quality.profiling.personal import NEVER_INPUT, is_personal, words
+from engage_spark.quality.profiling.readings import AmbiguousDates, Reading, reading_of
+from engage_spark.quality.profiling.suggest_pattern import SuggestedPattern, suggest_pattern
+
+WHOLE = ("tinyint", "smallint", "int", "bigint")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnDraft:
+    """What is drafted of a column, called `name` in the contract. `missing` are the rows without a value, as
+    it is read; `quarantined` those that the draft is known to quarantine for this column alone.
+    """
+
+    facts: ColumnFacts
+    name: str
+    is_key: bool
+    is_personal: bool
+    listed: ClosedList | None
+    reading: Reading | None
+    pattern: SuggestedPattern | None
+    ambiguous: AmbiguousDates | None
+
+    @property
+    def type(self) -> str:
+        return self.facts.type if self.reading is None else self.reading.type
+
+    @property
+    def missing(self) -> int:
+        return self.facts.state.nulls + (self.reading.missing if self.reading else 0)
+
+    @property
+    def blank(self) -> int:
+        """Rows whose text is blank, and stays text."""
+        return 0 if self.reading else self.facts.counts.get("blank", 0)
+
+    @property
+    def quarantined(self) -> int:
+        return (self.listed.n_misspelt if self.listed else 0) + (self.reading.unread if self.reading else 0)
+
+    @property
+    def role(self) -> str:
+        """The role that its values and its name suggest."""
+        if self.is_key:
+            return "identifier"
+        if self.is_personal or words(self.facts.name) & NEVER_INPUT or not self.facts.state.filled:
+            return "audit"
+        kind = self.type
+        counted = kind in (*WHOLE, "float", "double", "boolean") or kind.startswith("decimal")
+        return "feature" if counted or (kind == "string" and self.listed is not None) else "audit"
+
+
+def draft_column(c: ColumnFacts, name: str, profile: TableProfile) -> ColumnDraft:
+    """Decide what is drafted of a column of a profile."""
+    is_key, personal = c.name in profile.key, is_personal(c)
+    read = None if is_key or personal else reading_of(c, name)
+    reading = read if isinstance(read, Reading) else None
+    listed = None if is_key or personal or read else closed_list_of(c)
+    is_text = c.is_text and not reading and listed is None
+    return ColumnDraft(
+        facts=c,
+        name=name,
+        is_key=is_key,
+        is_personal=personal,
+        listed=listed,
+        reading=reading,
+        pattern=suggest_pattern(c) if is_text else None,
+        ambiguous=read if isinstance(read, AmbiguousDates) else None,
+    )
+
+
+def oddities(draft: ColumnDraft) -> list[str]:
+    """Say what few rows hold that the draft does not allow, or does not make a rule of."""
+    c, said = draft.facts, []
+    if draft.reading:
+        unread, missing = draft.reading.unread, draft.reading.missing
+        form = "numbers" if draft.reading.form in ("number", "amount") else draft.reading.form
+        said.append(
+            f"text, read as {draft.reading.type} ({form})"
+            + (f"; {rows(missing)} without a value" if missing else "")
+            + (f"; {rows(unread)} cannot be read, and are quarantined" if unread else "")
+            + "."
+        )
+    if draft.ambiguous:
+        said.append(f"TODO: dates, by {' or '.join(draft.ambiguous.formats)}? Give it a reading.")
+    for rare, common in (draft.listed.misspelt if draft.listed else {}).items():
+        said.append(
+            f"{rare!r} in {rows((c.values or {})[rare])} looks like a misspelling of {common!r}, and is not "
+            "allowed; add it to validValues if it is a value."
+        )
+    if draft.pattern is not None and draft.pattern.broken_rows:
+        odd = f" ({draft.pattern.odd})" if draft.pattern.odd and not draft.is_personal else ""
+        said.append(f"{rows(draft.pattern.broken_rows)} do not match the pattern{odd}: a warning.")
+    return said
+
+
+def rows(n: int) -> str:
+    """Word a number of rows."""
+    return f"{n:,} row{'s' * (n != 1)}"
+
+
+def percent(n: int, of: int) -> Fraction:
+    """Return a share in percent; 0 of nothing."""
+    return Fraction(100 * n, of) if of else Fraction(0)
