@@ -46,6 +46,7 @@ def profile(
             table=table,
             data_format=data_format,
             delimiter=settings.ingest.csv_delimiter,
+            null=settings.ingest.csv_null,
             key=key or (),
         )
     if out is not None:

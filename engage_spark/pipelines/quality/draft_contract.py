@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark import log
 from engage_spark.contract import find_contradictions, parse_contract
 from engage_spark.errors import ConfigurationError, ContractError
 from engage_spark.lake import Format, read_any_format, translate_spark_errors
 from engage_spark.pipelines.results import Note, ProfileResult
-from engage_spark.quality.profiling.draft_contract import draft_contract
+from engage_spark.quality.profiling.choices import Choices, apply_choices
+from engage_spark.quality.profiling.column_draft import ColumnDraft
+from engage_spark.quality.profiling.draft_contract import (
+    column_drafts,
+    draft_comments,
+    draft_contract,
+    draft_document,
+    draft_text,
+)
+from engage_spark.quality.profiling.facts import TableProfile
 from engage_spark.quality.profiling.personal import is_personal
 from engage_spark.quality.profiling.profile import profile
 
@@ -28,6 +37,7 @@ def run_profile(
     table: str | None = None,
     data_format: Format = "auto",
     delimiter: str = ",",
+    null: str = "",
     key: Sequence[str] = (),
 ) -> ProfileResult:
     """Profile the rows at `path`, and draft a contract that lints and that these rows pass.
@@ -36,20 +46,82 @@ def run_profile(
     Errors: InputError when there is nothing to read; ConfigurationError when the table's name cannot be used.
     """
     started = time.monotonic()
+    name = _table_name(path, table)
+    rows, unreadable = read_any_format(spark, path, format=data_format, delimiter=delimiter, null=null)
+    profiled = _profiled(rows, path, key)
+    text = draft_contract(profiled, table=name, origin=Path(path).name)
+    return _result("quality profile", profiled, unreadable, text, key=key, started=started)
+
+
+def run_new(
+    spark: SparkSession,
+    path: str,
+    *,
+    choose: Callable[[Sequence[ColumnDraft]], Choices],
+    table: str | None = None,
+    data_format: Format = "auto",
+    delimiter: str = ",",
+    null: str = "",
+    key: Sequence[str] = (),
+) -> ProfileResult:
+    """Draft a contract from the rows at `path` with what `choose` says of the columns: one that ingest,
+    features and train take.
+
+    Cost: as `run_profile`.
+    Errors: as `run_profile`; ConfigurationError with all that stands against the choices.
+    """
+    started = time.monotonic()
+    name = _table_name(path, table)
+    rows, unreadable = read_any_format(spark, path, format=data_format, delimiter=delimiter, null=null)
+    profiled = _profiled(rows, path, key, all_quartiles=True)
+    if not profiled.key:
+        tried = [f"{' + '.join(k.columns)}: {k.shared:,} rows share theirs" for k in profiled.tried[:5]]
+        raise ConfigurationError(
+            "no column or pair of columns is unique and never null, and stages need a key",
+            details=tried,
+            hint="name the key with --key COLUMN (rows that share it are then quarantined)",
+        )
+    drafts = column_drafts(profiled)
+    document = draft_document(profiled, table=name, origin=Path(path).name)
+    if problems := apply_choices(document, drafts, choose(drafts)):
+        raise ConfigurationError(
+            "the contract cannot be written as chosen",
+            details=problems,
+            hint="correct the options that are named",
+        )
+    text = draft_text(document, draft_comments(profiled))
+    return _result("contract new", profiled, unreadable, text, key=key, started=started)
+
+
+def _table_name(path: str, table: str | None) -> str:
     name = table or _name_of(path)
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
             f"{name!r} is not a name for a table",
             hint="give --table NAME, of letters, digits and underscores",
         )
-    rows, unreadable = read_any_format(spark, path, format=data_format, delimiter=delimiter)
+    return name
+
+
+def _profiled(rows: DataFrame, path: str, key: Sequence[str], *, all_quartiles: bool = False) -> TableProfile:
     with (
         log.stage(f"profiling {path}", columns=len(rows.columns)),
         translate_spark_errors(f"{path} cannot be profiled"),
     ):
-        profiled = profile(rows, key=key)
-    text = draft_contract(profiled, table=name, origin=Path(path).name)
-    contract, problems = parse_contract(text, origin=name)
+        return profile(rows, key=key, all_quartiles=all_quartiles)
+
+
+def _result(
+    stage: str,
+    profiled: TableProfile,
+    unreadable: Sequence[tuple[str, str]],
+    text: str,
+    *,
+    key: Sequence[str],
+    started: float,
+) -> ProfileResult:
+    """Check the draft, and say what there is to know of it."""
+    contract, problems = parse_contract(text, origin="the draft")
     if problems := [*problems, *find_contradictions(contract)]:
         raise ContractError(
             "the draft contradicts itself, which is a fault of this package",
@@ -65,19 +137,13 @@ def run_profile(
         notes.append(Note("ConfidentialColumns", {"columns": personal}))
     if kind == "plain":
         notes.append(Note("KindPlain"))
-    if key:
-        notes += [
-            Note("SharedKey", {"n_rows": k.shared, "key": " + ".join(k.columns)})
-            for k in profiled.tried
-            if k.shared
-        ]
-        notes += [
-            Note("NoKey", {"n_rows": k.missing, "key": " + ".join(k.columns)})
-            for k in profiled.tried
-            if k.missing
-        ]
+    stated = [k for k in profiled.tried if key]
+    notes += [
+        Note("SharedKey", {"n_rows": k.shared, "key": " + ".join(k.columns)}) for k in stated if k.shared
+    ]
+    notes += [Note("NoKey", {"n_rows": k.missing, "key": " + ".join(k.columns)}) for k in stated if k.missing]
     return ProfileResult(
-        stage="quality profile",
+        stage=stage,
         seconds=time.monotonic() - started,
         notes=tuple(notes),
         rows=profiled.rows,

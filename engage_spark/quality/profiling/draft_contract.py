@@ -269,7 +269,8 @@ def _field(draft: ColumnDraft, profile: TableProfile) -> dict[str, Any]:
     options, more = _limits(draft, base)
     custom += more
     custom += [{"property": "protected", "value": True}] if is_protected(c.name) else []
-    if not draft.listed and (bands := round_bands(c.quartiles, whole=base in WHOLE)):
+    bands = round_bands(c.quartiles, whole=base in WHOLE)
+    if bands and not draft.listed and is_protected(c.name):
         custom.append({"property": "bands", "value": list(bands)})
     position = {"primaryKey": True, "primaryKeyPosition": profile.key.index(c.name) + 1} if key else {}
     return {

@@ -39,10 +39,11 @@ _FEW = ("tinyint", "smallint", "int", "bigint", "boolean")
 _ID = re.compile(r"(^|_)(id|uuid|guid|key|code|number|no|nr|num)$|id$", re.IGNORECASE)
 
 
-def profile(df: DataFrame, *, key: Sequence[str] = ()) -> TableProfile:
+def profile(df: DataFrame, *, key: Sequence[str] = (), all_quartiles: bool = False) -> TableProfile:
     """Look at every column of `df`.
 
-    `key` names the key where it is known; it is counted all the same.
+    `key` names the key where it is known; it is counted all the same. `all_quartiles` estimates those of all
+    numbers, and not only of what is protected by its name.
 
     What it finds does not depend on the session's time zone and ANSI mode.
 
@@ -65,10 +66,10 @@ def profile(df: DataFrame, *, key: Sequence[str] = ()) -> TableProfile:
             hint=f"columns are: {', '.join(df.columns)}",
         )
     with guarantees(df.sparkSession):
-        return _profile(df, key)
+        return _profile(df, key, all_quartiles)
 
 
-def _profile(df: DataFrame, key: Sequence[str]) -> TableProfile:
+def _profile(df: DataFrame, key: Sequence[str], all_quartiles: bool) -> TableProfile:
     dated = isinstance(
         next((f.dataType for f in df.schema.fields if f.name == SNAPSHOT_DATE), None), T.DateType
     )
@@ -81,7 +82,7 @@ def _profile(df: DataFrame, key: Sequence[str]) -> TableProfile:
         *([F.col(SNAPSHOT_DATE)] if dated else []),
     )
     types = {c: "string" if t == "void" else t for c, t in types.items()}
-    columns = _columns(known, types)
+    columns = _columns(known, types, all_quartiles)
     rows = columns[0].state.rows if columns else 0
     unique_key, tried = _key(known, columns, rows, tuple(key), dated)
     return TableProfile(
@@ -110,12 +111,12 @@ def _types(df: DataFrame, dated: bool) -> tuple[dict[str, str], tuple[tuple[str,
     return types, tuple(left_out)
 
 
-def _columns(df: DataFrame, types: dict[str, str]) -> tuple[ColumnFacts, ...]:
+def _columns(df: DataFrame, types: dict[str, str], all_quartiles: bool) -> tuple[ColumnFacts, ...]:
     if not types:
         raise InputError(
             "there is no column that a contract can declare", hint="look at the types of the columns"
         )
-    banded = {c for c, t in types.items() if is_protected(c) and _is_number(t)}
+    banded = {c for c, t in types.items() if (all_quartiles or is_protected(c)) and _is_number(t)}
     binnings = [
         Binning(column=c, type=t, scale=BinScale.MAGNITUDE if c in banded else BinScale.ONE)
         for c, t in types.items()
