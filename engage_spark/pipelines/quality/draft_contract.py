@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.contract import find_contradictions, parse_contract
+from engage_spark.contract import SNAPSHOT_DATE, find_contradictions, parse_contract
 from engage_spark.errors import ConfigurationError, ContractError
 from engage_spark.lake import Format, read_any_format, translate_spark_errors
 from engage_spark.pipelines.results import Note, ProfileResult
@@ -104,6 +105,9 @@ def _table_name(path: str, table: str | None) -> str:
 
 
 def _profiled(rows: DataFrame, path: str, key: Sequence[str], *, all_quartiles: bool = False) -> TableProfile:
+    """Profile rows; the day of a folder `snapshot_date=…`, which is text, is one by which keys are unique."""
+    if dict(rows.dtypes).get(SNAPSHOT_DATE) == "string":
+        rows = rows.withColumn(SNAPSHOT_DATE, F.expr(f"try_cast({SNAPSHOT_DATE} AS DATE)"))
     with (
         log.stage(f"profiling {path}", columns=len(rows.columns)),
         translate_spark_errors(f"{path} cannot be profiled"),

@@ -179,9 +179,14 @@ def _derived_target(
     }
     _put(f, "role", "audit")
     _put(f, "leaksInto", [name])
+    name_of_table = f"{entity['name']}_targets"
+    derived = next((t for t in document["schema"] if t["name"] == name_of_table), None)
+    if derived is not None:
+        derived["properties"].append(target)
+        return target
     document["schema"].append(
         {
-            "name": f"{entity['name']}_targets",
+            "name": name_of_table,
             "physicalType": "table",
             "logicalType": "object",
             "description": "What is predicted, derived from what is delivered.",
