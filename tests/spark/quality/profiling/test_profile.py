@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -84,14 +83,15 @@ def test_a_key_that_is_named_is_taken_and_what_shares_it_is_quarantined(
     assert critical(checked) == {"CustomerId.unique": 4}
 
 
-def test_the_churn_table_keeps_its_odd_names_and_says_how_to_rename_them(
+def test_the_churn_table_keeps_its_odd_names_as_physical_names(
     spark: SparkSession, shared_data: Path, tmp_path: Path
 ) -> None:
     path = shared_data / "tables" / "iranian_churn.csv"
     made = run_profile(spark, str(path))
     contract = contract_of(made.text, tmp_path)
-    assert contract.tables[0].names == tuple(pd.read_csv(path).columns)
-    assert "'Call  Failure' -> call_failure" in made.text
+    table = contract.tables[0]
+    assert tuple(f.delivered_name for f in table.fields) == tuple(pd.read_csv(path).columns)
+    assert table["call_failure"].physical_name == "Call  Failure"
     assert contract.tables[0]["Churn"].allowed == (0, 1)
     checked = check(read_any_format(spark, str(path)).rows, contract)
     assert (critical(checked), warned(checked), checked.row_count) == ({}, {}, 3150)
@@ -144,7 +144,7 @@ def test_awkward_columns_are_drafted_and_pass(spark: SparkSession, tmp_path: Pat
     assert table.key == ("id",)
     assert table["id"].pattern == r"\A(?:CUST-[0-9]{6})\z"
     assert table["code"].pattern == r"\A(?:[0-9]{6}-[a-z])\z"
-    assert re.fullmatch(str(table["text_day"].pattern).replace(r"\z", r"\Z"), "2024-12-31")
+    assert (table["text_day"].spark_type, table["dotted_name"].physical_name) == ("date", "dotted.name")
     assert table["contact"].classification == "confidential"
     assert "user1@" not in text
     assert table["words"].allowed == ("", "x y", "émoji 🚲")
@@ -196,6 +196,51 @@ def test_keys_that_differ_in_the_case_of_letters_only_are_none(spark: SparkSessi
     assert "code: 2 of 3 rows share theirs" in text
     with pytest.raises(ConfigurationError, match="declares no table of kind entity"):
         _ = contract.entity
+
+
+def test_a_draft_leaves_room_and_says_what_few_rows_hold(spark: SparkSession, tmp_path: Path) -> None:
+    n = F.col("id")
+    rows = spark.range(2_400).select(
+        F.when(n % 400 == 7, None)
+        .when(n % 800 == 5, F.format_string("No%05d", n))
+        .otherwise(F.format_string("C-%06d", F.when(n < 2, 1).otherwise(n)))
+        .alias("customer"),
+        F.when(n == 9, "Femle").when(n % 2 == 0, "Female").otherwise("Male").alias("group"),
+        F.when(n % 3 == 0, "Yes").otherwise("No").alias("PhoneService"),
+        F.format_string("%d/%d/2011", n % 12 + 1, n % 28 + 1).alias("effective_to_date"),
+        (F.lit(18) + n % 50).cast("int").alias("age"),
+        F.when(n % 200 == 3, " ").when(n == 8, "twelve").otherwise((n * 1.5).cast("string")).alias("charges"),
+        (n % 97).cast("int").alias("sessions"),
+    )
+    contract, checked, text = draft(rows, tmp_path, key=("customer",))
+    table = contract.entity
+    gates = {g.name: g for g in table.gates}
+    assert (gates["completeness_overall"].minimum, gates["quarantine"].maximum) == (99.0, 5.0)
+    assert "Look at customer: 2 rows share theirs; they are quarantined." in text
+    assert "Look at customer: 6 rows have none; they are quarantined." in text
+    assert "3 rows do not match the pattern (No[0-9]{5}): a warning." in text
+    assert "'Femle' in 1 row looks like a misspelling of 'Female'" in text
+    assert table["group"].allowed == ("Male", "Female")
+    assert table["PhoneService"].role is Role.FEATURE
+    assert table["PhoneService"].classification is None
+    assert (table["effective_to_date"].spark_type, table["effective_to_date"].classification) == (
+        "date",
+        None,
+    )
+    assert (table["charges"].spark_type, table["charges"].role) == ("double", Role.FEATURE)
+    assert (table["age"].protected, table["age"].bands) == (True, (30, 40, 55))
+    assert critical(checked) == {
+        "customer.not_null": 6,
+        "customer.unique": 2,
+        "group.allowed": 1,
+        "charges.readable": 1,
+    }
+    assert warned(checked) == {"customer.pattern": 3}
+    assert checked.passed
+
+    is_one = F.col("customer") == "C-000100"
+    one_empty = rows.withColumn("sessions", F.when(~is_one, F.col("sessions")))
+    assert check(one_empty, contract).passed, "one empty cell does not reject all rows"
 
 
 def test_no_rows_make_a_draft_too(spark: SparkSession, tmp_path: Path) -> None:

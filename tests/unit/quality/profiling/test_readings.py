@@ -1,0 +1,84 @@
+"""Texts that are numbers or dates but for a few are drafted as such, with the reading that makes them so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engage_spark.contract.expressions import read_expression
+from engage_spark.quality.profiling.draft_contract import field_names
+from engage_spark.quality.profiling.readings import AmbiguousDates, Reading, reading_of
+from tests.unit.quality.profiling.test_value_scan import facts
+
+NUMBERS = [f"{i}.5" for i in range(300)]
+WHOLE = [f"{3 * i}" for i in range(300)]
+DATES = [f"{1 + i % 12}/{1 + i % 28}/2011" for i in range(300)]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "unread", "missing"),
+    [
+        ([*NUMBERS, " ", ""], "double", 0, 2),
+        ([*NUMBERS, None, "  7.25  "], "double", 0, 0),
+        ([*WHOLE, " "], "int", 0, 1),
+        ([*WHOLE, "5000000000", " "], "bigint", 0, 1),
+        ([*WHOLE, "-3", "+4"], "int", 0, 0),
+        ([*NUMBERS, "N/A", "?", "?", "unknown", " "], "double", 0, 5),
+        ([*WHOLE, *["n/a"] * 200], "int", 0, 200),
+        ([*NUMBERS, "abc", "12k"], "double", 2, 0),
+        ([*NUMBERS, "1e3", "-2.5E-2", ".5", "7."], "double", 0, 0),
+        ([f"{i:,}" for i in range(0, 300_000, 1_000)], "int", 0, 0),
+        ([f"${i:,}.50" for i in range(0, 300_000, 1_000)], "double", 0, 0),
+        ([f"{i % 101}%" for i in range(300)], "int", 0, 0),
+        ([*DATES, " ", "N/A"], "date", 0, 2),
+        ([*DATES, "soon"], "date", 1, 0),
+        ([f"{i:02}.{1 + i % 12:02}.2011" for i in range(13, 29)] * 9, "date", 0, 0),
+        ([f"2011/{1 + i % 12}/{1 + i % 28}" for i in range(99)], "date", 0, 0),
+        ([f"{1 + i % 28}-Feb-2011" for i in range(99)], "date", 0, 0),
+        ([f"2011-02-{1 + i % 28:02}" for i in range(99)], "date", 0, 0),
+        ([f"2011-02-{1 + i % 28:02} 10:{i % 60:02}" for i in range(99)], "timestamp", 0, 0),
+    ],
+)
+def test_texts_are_read_as_what_they_are(values: list[Any], kind: str, unread: int, missing: int) -> None:
+    reading = reading_of(facts(values), "some column")
+    assert isinstance(reading, Reading)
+    assert (reading.type, reading.unread, reading.missing) == (kind, unread, missing)
+    expression = read_expression(reading.expression, {"some column": "string"})
+    assert expression.problems == []
+    assert expression.fits(kind)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["007", *WHOLE],
+        [f"{i:05}" for i in range(300)],
+        ["Yes", "No"] * 50,
+        [*WHOLE, *["low", "high", "none at all", "some"] * 2],
+        [f"{2**53 + 1 + 2 * i}" for i in range(300)],
+        [f"A{i}" for i in range(99)],
+        [f"{i}/{i + 1}" for i in range(99)],
+        ["N/A", "?", " "] * 9,
+        [None, ""],
+        ["1 000" if i % 2 else "12/5" for i in range(99)],
+        [f"2{i:09}" * 8 for i in range(99)],
+    ],
+)
+def test_other_texts_stay_text(values: list[Any]) -> None:
+    assert reading_of(facts(values), "c") is None
+
+
+def test_dates_that_can_be_read_in_two_ways_are_not_guessed() -> None:
+    both = [f"{1 + i % 12}/{1 + i % 12}/2011" for i in range(99)]
+    assert reading_of(facts(both), "c") == AmbiguousDates(formats=("M/d/yyyy", "d/M/yyyy"))
+    told = reading_of(facts([*both, "13/1/2011"]), "c")
+    assert isinstance(told, Reading)
+    assert "'d/M/yyyy'" in told.expression
+
+
+def test_columns_of_any_name_get_fields_of_plain_names() -> None:
+    columns = ["Total Charges (USD)", "total_charges_usd", "größe", "Größe.2", "a.b", "a b", "=", "Plan"]
+    assert field_names(columns) == [
+        "total_charges_usd_2", "total_charges_usd", "größe", "gr_e_2", "a_b", "a_b_2", "column", "Plan",
+    ]  # fmt: skip
