@@ -137,6 +137,7 @@ def test_lint_counts_what_is_left_to_a_person(tmp_path: Path, capsys: pytest.Cap
         ("ingest", "--input", "{path}"),
         ("ingest", "--set", "input.root=file:{path}"),
         ("quality", "profile", "{path}"),
+        ("contract", "new", "--from", "{path}", "--out", "{path}.yaml"),
         ("quality", "check", "{path}", "--suite", "{path}.json"),
     ],
 )

@@ -8,9 +8,12 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from engage_spark.cli.new_contract import ask_choices
 from engage_spark.contract import Contract, Field, Role, find_contradictions, parse_contract
+from engage_spark.contract.json_schema import contract_json_schema
 from engage_spark.quality import ColumnStats
 from engage_spark.quality.profiling.choices import Choices, apply_choices
 from engage_spark.quality.profiling.draft_contract import (
@@ -23,6 +26,7 @@ from engage_spark.quality.profiling.facts import ColumnFacts, TableProfile
 from tests.unit.quality.profiling.test_value_scan import facts
 
 N = 2_000
+VALIDATOR = Draft202012Validator(contract_json_schema())
 MONEY = {"value": 125.0, "cost": 5.0, "success": 0.2, "currency": "EUR", "source": "the plan"}
 
 
@@ -68,6 +72,7 @@ def contract_of(choices: Choices) -> Contract:
     text = draft_text(document, draft_comments(PROFILE))
     contract, problems = parse_contract(text, origin="draft")
     assert [*problems, *find_contradictions(contract)] == []
+    assert VALIDATOR.is_valid(yaml.safe_load(text))
     return contract
 
 
@@ -80,12 +85,11 @@ def field(contract: Contract, name: str) -> Field:
     return next(f for t in contract.tables for f in t.fields if f.name == name)
 
 
-def test_a_target_of_yes_and_no_stands_for_yes_and_has_money_and_a_window() -> None:
-    choices = Choices(targets=("Churned (Y/N)",), money={"churned_y_n": MONEY}, label_days=30)
+def test_a_target_of_yes_and_no_stands_for_yes_and_has_a_window() -> None:
+    choices = Choices(targets=("Churned (Y/N)",), label_days=30)
     target = field(contract_of(choices), "churned_y_n")
     assert (target.role, target.physical_name, target.positive) == (Role.TARGET, "Churned (Y/N)", "Yes")
     assert (target.label_days, target.is_two_classes) == (30, True)
-    assert target.money is not None and target.money.cost == 5.0
 
 
 def test_one_of_several_classes_becomes_a_derived_target() -> None:
