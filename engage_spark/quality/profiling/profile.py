@@ -125,7 +125,7 @@ def _columns(df: DataFrame, types: dict[str, str], all_quartiles: bool) -> tuple
         df.withColumn("_dq_status", F.lit(VALID)),
         rules=(),
         binnings=binnings,
-        with_sketches=bool(banded),
+        quantiles_of=banded,
     )
     quartiles = {c: _quartiles(counted.sketches[c].quantiles) for c in banded}
     profiles = _values(df, types)

@@ -64,13 +64,15 @@ def count_columns(
     binnings: Sequence[Binning],
     cuts: Mapping[str, Sequence[float | Fraction]] | None = None,
     with_sketches: bool = False,
+    quantiles_of: Collection[str] = (),
 ) -> ColumnCounts:
     """Count judged rows (`_dq_status`, `_dq_errors`, see `with_check_results`).
 
     `cuts` are values to count below, by column. `with_sketches` builds sketches of the valid rows
     (`numerics/sketches`) in the same pass: of quantiles, for numbers whose bins are wider than a value, and
-    of distinct values, for columns without declared bounds or values (keys, text, dates). Like every count,
-    they are the same bits in any partitioning.
+    of distinct values, for columns without declared bounds or values (keys, text, dates). `quantiles_of`
+    builds those of quantiles alone, of the named columns. Like every count, they are the same bits in any
+    partitioning.
 
     Grain of what is collected: one row per column, bin and power of two, some thousand, whatever the number
     of customers. Nulls, NaN and infinities have bins of their own and are in no sum.
@@ -79,7 +81,9 @@ def count_columns(
     that one of each reaches the driver.
     """
     ordered = {c: tuple(sorted(set(v))) for c, v in (cuts or {}).items()}
-    distinct, quantiles = _sketched(binnings) if with_sketches else (frozenset(), frozenset())
+    named = frozenset(i for i, b in enumerate(binnings) if b.column in quantiles_of)
+    distinct, quantiles = _sketched(binnings) if with_sketches else (frozenset[int](), named)
+    has_sketches = bool(distinct or quantiles)
     plans = tuple(
         b.plan(i, ordered.get(b.column, ()), distinct=i in distinct, quantiles=i in quantiles)
         for i, b in enumerate(binnings)
@@ -95,7 +99,7 @@ def count_columns(
     )
     by_code: dict[int, list[Row]] = {}
     sketch_bytes: dict[tuple[int, int], bytes] = {}
-    for row in _added(counted, with_sketches).collect():
+    for row in _added(counted, has_sketches).collect():
         if row["bin"] in _SKETCHES:
             sketch_bytes[row["code"], row["bin"]] = bytes(row["sketch"])
         else:
@@ -116,7 +120,7 @@ def count_columns(
                 quantiles=_bytes_of(sketch_bytes, p, count_kernel.QUANTILES) if i in quantiles else None,
             )
             for i, (b, p) in enumerate(zip(binnings, plans, strict=True))
-            if with_sketches
+            if with_sketches or i in named
         },
     )
 
