@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PAGE = ROOT / "docs" / "your_first_contract.md"
 QUICK = {
-    "ENGAGE_SPARK__MODELS__CANDIDATES": "[linear]",
+    "ENGAGE_SPARK__MODELS__CANDIDATES": '["linear"]',
     "ENGAGE_SPARK__MODELS__FOLDS": "2",
 }
 """One candidate and two folds: what the models are worth is tested elsewhere."""
