@@ -25,6 +25,7 @@ QUICK = {
 """One candidate and two folds: what the models are worth is tested elsewhere."""
 
 
+@pytest.mark.long
 def test_the_page_goes_from_a_csv_file_to_predictions(
     spark: SparkSession,
     tmp_path: Path,

@@ -8,7 +8,7 @@ from fractions import Fraction
 from engage_spark.quality.profiling.closed_lists import ClosedList, closed_list_of
 from engage_spark.quality.profiling.facts import ColumnFacts, TableProfile
 from engage_spark.quality.profiling.personal import NEVER_INPUT, is_personal, words
-from engage_spark.quality.profiling.readings import AmbiguousDates, Reading, reading_of
+from engage_spark.quality.profiling.readings import AmbiguousDates, SuggestedReading, reading_of
 from engage_spark.quality.profiling.suggest_pattern import SuggestedPattern, suggest_pattern
 
 WHOLE = ("tinyint", "smallint", "int", "bigint")
@@ -25,7 +25,7 @@ class ColumnDraft:
     is_key: bool
     is_personal: bool
     listed: ClosedList | None
-    reading: Reading | None
+    reading: SuggestedReading | None
     pattern: SuggestedPattern | None
     ambiguous: AmbiguousDates | None
 
@@ -62,7 +62,7 @@ def draft_column(c: ColumnFacts, name: str, profile: TableProfile) -> ColumnDraf
     """Decide what is drafted of a column of a profile."""
     is_key, personal = c.name in profile.key, is_personal(c)
     read = None if is_key or personal else reading_of(c, name)
-    reading = read if isinstance(read, Reading) else None
+    reading = read if isinstance(read, SuggestedReading) else None
     listed = None if is_key or personal or read else closed_list_of(c)
     is_text = c.is_text and not reading and listed is None
     return ColumnDraft(

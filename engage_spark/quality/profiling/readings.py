@@ -23,7 +23,7 @@ _EXACT = 2.0**53
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class SuggestedReading:
     """How a column of text is read: its type, the expression, the rows that it cannot read, and those that it
     reads as missing. `form` is what the others are.
     """
@@ -42,7 +42,7 @@ class AmbiguousDates:
     formats: tuple[str, ...]
 
 
-def reading_of(c: ColumnFacts, name: str) -> Reading | AmbiguousDates | None:
+def reading_of(c: ColumnFacts, name: str) -> SuggestedReading | AmbiguousDates | None:
     """Return how a column, called `name` in the contract, is read; None where it stays text.
 
     One percent of its texts may be something else, beside blanks and words for what is missing. A column
@@ -53,7 +53,7 @@ def reading_of(c: ColumnFacts, name: str) -> Reading | AmbiguousDates | None:
     return _numbers(c, quoted(name)) or _dates(c, quoted(name))
 
 
-def _numbers(c: ColumnFacts, column: str) -> Reading | None:
+def _numbers(c: ColumnFacts, column: str) -> SuggestedReading | None:
     for form, stripped in (
         ("number", f"TRIM({column})"),
         ("amount", f"REGEXP_REPLACE({column}, {_text(AMOUNT_SIGNS)}, '')"),
@@ -69,7 +69,7 @@ def _numbers(c: ColumnFacts, column: str) -> Reading | None:
     return None
 
 
-def _dates(c: ColumnFacts, column: str) -> Reading | AmbiguousDates | None:
+def _dates(c: ColumnFacts, column: str) -> SuggestedReading | AmbiguousDates | None:
     text = _or_null(c, column, f"TRIM({column})")
     if _holds(c, "moment"):
         return _reading(c, "moment", "timestamp", f"TO_TIMESTAMP({text})")
@@ -111,8 +111,8 @@ def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _reading(c: ColumnFacts, form: str, kind: str, expression: str) -> Reading:
-    return Reading(
+def _reading(c: ColumnFacts, form: str, kind: str, expression: str) -> SuggestedReading:
+    return SuggestedReading(
         type=kind,
         form=form,
         expression=expression,

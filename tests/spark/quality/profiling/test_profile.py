@@ -220,7 +220,7 @@ def test_a_draft_leaves_room_and_says_what_few_rows_hold(spark: SparkSession, tm
     assert "Look at customer: 6 rows have none; they are quarantined." in text
     assert "3 rows do not match the pattern (No[0-9]{5}): a warning." in text
     assert "'Femle' in 1 row looks like a misspelling of 'Female'" in text
-    assert table["group"].allowed == ("Male", "Female")
+    assert table["group"].allowed == ("Female", "Male")
     assert table["PhoneService"].role is Role.FEATURE
     assert table["PhoneService"].classification is None
     assert (table["effective_to_date"].spark_type, table["effective_to_date"].classification) == (

@@ -8,7 +8,7 @@ import pytest
 
 from engage_spark.contract.expressions import read_expression
 from engage_spark.quality.profiling.draft_contract import field_names
-from engage_spark.quality.profiling.readings import AmbiguousDates, Reading, reading_of
+from engage_spark.quality.profiling.readings import AmbiguousDates, SuggestedReading, reading_of
 from tests.unit.quality.profiling.test_value_scan import facts
 
 NUMBERS = [f"{i}.5" for i in range(300)]
@@ -42,7 +42,7 @@ DATES = [f"{1 + i % 12}/{1 + i % 28}/2011" for i in range(300)]
 )
 def test_texts_are_read_as_what_they_are(values: list[Any], kind: str, unread: int, missing: int) -> None:
     reading = reading_of(facts(values), "some column")
-    assert isinstance(reading, Reading)
+    assert isinstance(reading, SuggestedReading)
     assert (reading.type, reading.unread, reading.missing) == (kind, unread, missing)
     expression = read_expression(reading.expression, {"some column": "string"})
     assert expression.problems == []
@@ -73,7 +73,7 @@ def test_dates_that_can_be_read_in_two_ways_are_not_guessed() -> None:
     both = [f"{1 + i % 12}/{1 + i % 12}/2011" for i in range(99)]
     assert reading_of(facts(both), "c") == AmbiguousDates(formats=("M/d/yyyy", "d/M/yyyy"))
     told = reading_of(facts([*both, "13/1/2011"]), "c")
-    assert isinstance(told, Reading)
+    assert isinstance(told, SuggestedReading)
     assert "'d/M/yyyy'" in told.expression
 
 
