@@ -79,27 +79,27 @@ def draft_column(c: ColumnFacts, name: str, profile: TableProfile) -> ColumnDraf
 
 def oddities(draft: ColumnDraft) -> list[str]:
     """Say what few rows hold that the draft does not allow, or does not make a rule of."""
-    c, said = draft.facts, []
+    c, texts = draft.facts, []
     if draft.reading:
         unread, missing = draft.reading.unread, draft.reading.missing
         form = "numbers" if draft.reading.form in ("number", "amount") else draft.reading.form
-        said.append(
+        texts.append(
             f"text, read as {draft.reading.type} ({form})"
             + (f"; {rows(missing)} without a value" if missing else "")
             + (f"; {rows(unread)} cannot be read, and are quarantined" if unread else "")
             + "."
         )
     if draft.ambiguous:
-        said.append(f"TODO: dates, by {' or '.join(draft.ambiguous.formats)}? Give it a reading.")
+        texts.append(f"TODO: dates, by {' or '.join(draft.ambiguous.formats)}? Give it a reading.")
     for rare, common in (draft.listed.misspelt if draft.listed else {}).items():
-        said.append(
+        texts.append(
             f"{rare!r} in {rows((c.values or {})[rare])} looks like a misspelling of {common!r}, and is not "
             "allowed; add it to validValues if it is a value."
         )
     if draft.pattern is not None and draft.pattern.broken_rows:
         odd = f" ({draft.pattern.odd})" if draft.pattern.odd and not draft.is_personal else ""
-        said.append(f"{rows(draft.pattern.broken_rows)} do not match the pattern{odd}: a warning.")
-    return said
+        texts.append(f"{rows(draft.pattern.broken_rows)} do not match the pattern{odd}: a warning.")
+    return texts
 
 
 def rows(n: int) -> str:

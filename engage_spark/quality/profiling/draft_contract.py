@@ -119,11 +119,11 @@ def field_names(columns: Sequence[str]) -> list[str]:
     taken = {name.lower() for name in plain if name}
     names = []
     for column, name in zip(columns, plain, strict=True):
-        chosen, n = name or renamed(column), 2
-        while not name and chosen.lower() in taken:
-            chosen, n = f"{renamed(column)}_{n}", n + 1
-        taken.add(chosen.lower())
-        names.append(chosen)
+        free, n = name or renamed(column), 2
+        while not name and free.lower() in taken:
+            free, n = f"{renamed(column)}_{n}", n + 1
+        taken.add(free.lower())
+        names.append(free)
     return names
 
 
