@@ -13,6 +13,15 @@ from engage_spark.quality.profiling.suggest_bounds import round_bands
 _POSITIVE = ("yes", "true", "y", "t", "1", "churned", "lost", "left", "bad", "default", "fraud")
 """Values of two that are more likely the one that is predicted."""
 _MOST_VALUES = 20
+_KEY_PARTS = (
+    "name",
+    "description",
+    "logicalType",
+    "physicalType",
+    "required",
+    "primaryKey",
+    "primaryKeyPosition",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,16 +156,10 @@ def _derived_target(
         "customProperties": [{"property": "role", "value": "identifier"}],
     }
     keys = [
-        {
-            key: p[key]
-            for key in (
-                "name", "description", "logicalType", "physicalType", "required", "primaryKey",
-                "primaryKeyPosition",
-            )
-        }
+        {part: p[part] for part in _KEY_PARTS}
         | {"customProperties": [{"property": "role", "value": "identifier"}]}
         for p in carried
-    ]  # fmt: skip
+    ]
     literal = positive if draft.type != "string" else "'" + positive.replace("'", "''") + "'"
     target: dict[str, Any] = {
         "name": name,

@@ -48,7 +48,7 @@ def reading_of(c: ColumnFacts, name: str) -> SuggestedReading | AmbiguousDates |
     One percent of its texts may be something else, beside blanks and words for what is missing. A column
     with leading zeros stays text, and one with whole numbers that a double does not hold.
     """
-    if not c.is_text or c.off is None or not _told(c) or c.counts.get("long"):
+    if not c.is_text or c.off is None or not _n_telling(c) or c.counts.get("long"):
         return None
     return _numbers(c, quoted(name)) or _dates(c, quoted(name))
 
@@ -75,17 +75,17 @@ def _dates(c: ColumnFacts, column: str) -> SuggestedReading | AmbiguousDates | N
         return _reading(c, "moment", "timestamp", f"TO_TIMESTAMP({text})")
     forms = [form for form in _DATES if _holds(c, form)]
     least = min((_off(c, form) for form in forms), default=0)
-    best = [form for form in forms if _off(c, form) == least]
-    if len(best) > 1:
-        return AmbiguousDates(formats=tuple(str(_DATES[form]) for form in best))
-    if not best:
+    likeliest = [form for form in forms if _off(c, form) == least]
+    if len(likeliest) > 1:
+        return AmbiguousDates(formats=tuple(str(_DATES[form]) for form in likeliest))
+    if not likeliest:
         return None
-    form_of_spark = _DATES[best[0]]
-    read = f"TO_DATE({text}, {_text(form_of_spark)})" if form_of_spark else f"TO_DATE({text})"
-    return _reading(c, best[0], "date", read)
+    form_of_spark = _DATES[likeliest[0]]
+    expression = f"TO_DATE({text}, {_text(form_of_spark)})" if form_of_spark else f"TO_DATE({text})"
+    return _reading(c, likeliest[0], "date", expression)
 
 
-def _told(c: ColumnFacts) -> int:
+def _n_telling(c: ColumnFacts) -> int:
     """Count the rows that hold more than blanks and words for what is missing."""
     return c.visible - sum(c.markers.values())
 
@@ -96,7 +96,7 @@ def _off(c: ColumnFacts, form: str) -> int:
 
 
 def _holds(c: ColumnFacts, form: str) -> bool:
-    return is_few(_off(c, form), _told(c))
+    return is_few(_off(c, form), _n_telling(c))
 
 
 def _or_null(c: ColumnFacts, column: str, text: str) -> str:
