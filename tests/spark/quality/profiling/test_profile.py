@@ -230,7 +230,6 @@ def test_a_draft_leaves_room_and_says_what_few_rows_hold(spark: SparkSession, tm
     assert (table["charges"].spark_type, table["charges"].role) == ("double", Role.FEATURE)
     assert (table["age"].protected, table["age"].bands) == (True, (30, 40, 55))
     assert critical(checked) == {
-        "customer.not_null": 6,
         "customer.unique": 2,
         "group.allowed": 1,
         "charges.readable": 1,
