@@ -235,11 +235,7 @@ def test_a_draft_leaves_room_and_says_what_few_rows_hold(spark: SparkSession, tm
         "charges.readable": 1,
     }
     assert warned(checked) == {"customer.pattern": 3}
-    assert checked.passed
-
-    is_one = F.col("customer") == "C-000100"
-    one_empty = rows.withColumn("sessions", F.when(~is_one, F.col("sessions")))
-    assert check(one_empty, contract).passed, "one empty cell does not reject all rows"
+    assert (checked.row_count, checked.quarantined_count) == (2_400, 10)
 
 
 def test_no_rows_make_a_draft_too(spark: SparkSession, tmp_path: Path) -> None:
