@@ -81,7 +81,7 @@ def test_where_the_log_is_out_of_sight_connect_asks_spark(
     spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server on another machine: classic Spark asks Hadoop, Connect runs a query."""
-    monkeypatch.setattr(files, "_of_this_process", lambda _: None)
+    monkeypatch.setattr(files, "local_path", lambda _: None)
     lake = Lake(settings.lake)
     assert lake.version(spark, COMPARISON.name) is None
     assert lake.replace(comparisons(spark, "2025-10-21", 2), COMPARISON, where=None, tag="a") == 0
@@ -96,7 +96,7 @@ def test_a_landing_is_that_of_the_first_look(
     spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch, in_sight: bool
 ) -> None:
     if not in_sight:
-        monkeypatch.setattr(files, "_of_this_process", lambda _: None)
+        monkeypatch.setattr(files, "local_path", lambda _: None)
     lake, first = Lake(settings.lake), datetime(2025, 10, 21, 9, 30, 0, 123456, tzinfo=UTC)
     assert record_arrivals(spark, lake, ["a"], now=first) == {"a": first}
     later = first + timedelta(hours=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engage_spark.spark.files import _of_this_process
+from engage_spark.spark.files import local_path
 
 
 @pytest.mark.parametrize(
@@ -23,4 +23,4 @@ from engage_spark.spark.files import _of_this_process
     ],
 )
 def test_a_path_is_taken_letter_by_letter(path: str, here: str | None) -> None:
-    assert _of_this_process(path) == here
+    assert local_path(path) == here
