@@ -216,7 +216,7 @@ _FIELD_PROPERTIES: _Rows = (
      "Of a target: bounds of what is measured of its model in use."),
     ("money", K.MAPPING,
      "{value: 125, cost: 5, success: 0.2, currency: EUR, source: the retention team}",
-     "train, score, insight",
+     "train score insight",
      "Of a target of two classes: what a success of a contact is worth, what a contact costs, how often "
      "it succeeds with a row of class 1, in which currency, who says so; `values`: further values."),
     ("measure", K.ONE_OF, "degree", "graph", "What a field of a graph table holds."),

@@ -48,6 +48,23 @@ def test_the_contract_that_is_mutated_uses_every_property() -> None:
     assert unused == set()
 
 
+def test_the_stages_of_a_property_are_stages() -> None:
+    stages = [
+        "check",
+        "ingest",
+        "features",
+        "graph",
+        "train",
+        "score",
+        "monitor",
+        "analyze",
+        "report",
+        "insight",
+        "synth",
+    ]
+    assert {(d.name, stage) for d in DECLARATIONS for stage in d.stages if stage not in stages} == set()
+
+
 def test_what_the_schema_refuses_lint_refuses_too(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = 0
     for name, mutant in islice(mutants(document(GOOD)), 0, None, 61):
