@@ -144,6 +144,8 @@ def build_training_set(
         if duplicates.across and plan.new is not None:
             plan = _together(context, audited, joined, plan, numbered)
             joined, n_rows = _joined(context, audited.rows, plan.all, numbered, "training_set_together")
+            if n_rows != expected:
+                raise _lost_rows(expected, n_rows)
             duplicates = audited.duplicates(context, joined)
         stored = _stored(context, stage_run, plan, reference.day)
         if stored is not None:
