@@ -14,9 +14,9 @@ from engage_spark.errors import ContractError
 def leaking_fields(contract: Contract, target: str, *, declared: bool = True) -> frozenset[str]:
     """List the names of the fields that no model of `target` may see.
 
-    These are the target, what its own formula uses and the fields that are declared to leak into it
-    (`leaksInto`; neither with `declared` False), and, along the inputs of the formulas, everything that is
-    computed from any of them.
+    These are the target, what its own formula uses and, unless `declared` is False, the fields that are
+    declared to leak into it (`leaksInto`); and, along the inputs of the formulas, everything that is computed
+    from any of them.
 
     Errors: ContractError when `target` is not a target.
     """
@@ -28,8 +28,7 @@ def leaking_fields(contract: Contract, target: str, *, declared: bool = True) ->
             hint=f"targets are: {', '.join(targets) or 'none'}",
         )
     stated = {f.name for f in fields if target in f.leaks_into} if declared else set()
-    used = formula_inputs(contract, target) if declared else set()
-    return computed_from(contract, {target} | stated | used)
+    return computed_from(contract, {target} | stated | formula_inputs(contract, target))
 
 
 def formula_inputs(contract: Contract, name: str) -> set[str]:

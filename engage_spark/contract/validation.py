@@ -12,6 +12,7 @@ from engage_spark.contract.delivered import delivered_problems
 from engage_spark.contract.expressions import read_expression
 from engage_spark.contract.graph_spec import find_graph_contradictions
 from engage_spark.contract.labels import target_problems
+from engage_spark.contract.lineage import formula_inputs
 from engage_spark.contract.model import (
     DAY_COLUMNS,
     RESERVED_TABLES,
@@ -79,7 +80,7 @@ def find_contradictions(contract: Contract, *, of_package: bool = False) -> list
                 *_shares(f),
                 *_leaks(f, targets),
                 *_target(table, f, entities),
-                *_baseline(f, of_entity),
+                *_baseline(contract, f, of_entity),
                 *monitoring_problems(f, is_target=f.role is Role.TARGET),
                 *_money(f),
             )
@@ -336,7 +337,7 @@ def _target(table: Table, f: Field, entities: Collection[str]) -> list[str]:
     return problems
 
 
-def _baseline(f: Field, of_entity: Mapping[str, Field]) -> list[str]:
+def _baseline(contract: Contract, f: Field, of_entity: Mapping[str, Field]) -> list[str]:
     """Check the baseline: it is fitted before anything is derived, so it is a number of the entity itself."""
     if f.baseline is None:
         return []
@@ -347,6 +348,8 @@ def _baseline(f: Field, of_entity: Mapping[str, Field]) -> list[str]:
         return [f"baseline names {f.baseline!r}, which is not a feature of the entity"]
     if named.logical_type not in ("integer", "number", "boolean"):
         return [f"baseline names {f.baseline!r}, which is of type {named.spark_type}; a number is needed"]
+    if named.name in formula_inputs(contract, f.name):
+        return [f"baseline names {f.baseline!r}, and {f.name} is computed from it"]
     return [f"baseline names {f.baseline!r}, which leaks into {f.name}"] if f.name in named.leaks_into else []
 
 

@@ -26,8 +26,8 @@ class Task(StrEnum):
 
 
 class LeakPolicy(StrEnum):
-    """STRICT leaves out what the contract says leaks into the target; PERMISSIVE only what is computed from
-    the target itself.
+    """STRICT leaves out what the contract says leaks into the target; PERMISSIVE only what the target's own
+    formula uses, and what is computed from that or from the target itself.
     """
 
     STRICT = "strict"
@@ -193,9 +193,10 @@ def build_feature_spec(
     """List the features that a model of `target` may use.
 
     A field is a feature where its role says so; under STRICT it must not leak (`leaksInto`, and along the
-    formulas' inputs), under PERMISSIVE it must not be computed from the target. `protected` False leaves the
-    protected features out as well; `graph` False those that are measured on the graph only. A name that
-    several tables have counts once, with the first table that has it.
+    formulas' inputs). Under either policy it must not be what the target's own formula uses, nor computed
+    from that or from the target. `protected` False leaves the protected features out as well; `graph` False
+    those that are measured on the graph only. A name that several tables have counts once, with the first
+    table that has it.
     """
     leaking = leaking_fields(contract, target.name, declared=policy is LeakPolicy.STRICT)
     features: dict[str, Feature] = {}

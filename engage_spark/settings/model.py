@@ -296,7 +296,8 @@ class ModelSettings(Section):
     })  # fmt: skip
     policy: Literal["strict", "permissive"] = "strict"
     """What happens to features that the contract says leak a target. `strict`: they are left out, and a
-    finding of the audit stops training. `permissive`: they are only reported."""
+    finding of the audit stops training. `permissive`: they are only reported, except what the target's own
+    formula uses, which no model takes."""
     protected: bool = True
     """Whether protected fields of role feature (age) may be inputs. The model card has the price of leaving
     them out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from engage_spark.contract.analytics import analytics_spec_of
 from engage_spark.contract.labels import label_of, label_sql, positive_text, target_problems
 from engage_spark.contract.stored_tables import predictions_table
 from engage_spark.insight.vocabulary import Vocabulary
-from engage_spark.ml.feature_spec import Task, build_feature_spec, target_named, targets_of
+from engage_spark.ml.feature_spec import LeakPolicy, Task, build_feature_spec, target_named, targets_of
 from tests.support.paths import DATA
 
 LOGICAL = {
@@ -131,10 +132,11 @@ def test_a_target_by_formula_is_one_everywhere_and_what_it_is_made_from_leaks() 
     made = target_named(contract, "in_harbour")
     assert (made.task, made.positive) == (Task.BINARY, "true")
     assert "district" in leaking_fields(contract, "in_harbour")
-    assert "district" not in leaking_fields(contract, "in_harbour", declared=False)
-    spec = build_feature_spec(contract, made)
-    assert "district" not in spec.names
-    assert dict(spec.excluded)["district"] == "in_harbour is computed from it"
+    assert "district" in leaking_fields(contract, "in_harbour", declared=False)
+    for policy in LeakPolicy:
+        spec = build_feature_spec(contract, made, policy=policy)
+        assert "district" not in spec.names, policy
+        assert dict(spec.excluded)["district"] == "in_harbour is computed from it"
     assert "in_harbour" in predictions_table(contract)["target"].allowed
     assert "in_harbour" in analytics_spec_of(contract).targets
     assert Vocabulary(contract).target_fields["in_harbour"].formula is not None
@@ -175,6 +177,17 @@ def test_a_target_of_text_is_a_share_of_analytics_like_one_of_0_and_1() -> None:
 )
 def test_what_lint_says_of_targets_in_the_wrong_place(change: Any, problem: str) -> None:
     assert any(problem in said for said in changed(change)[1]), changed(change)[1]
+
+
+def test_a_baseline_that_the_target_is_computed_from_is_refused_by_lint_as_by_train() -> None:
+    def change(baseline: str, tables: dict[str, Any]) -> None:
+        properties = [*TARGET, {"property": "baseline", "value": baseline}]
+        formula = {"transformLogic": "docks_total > 10", "transformSourceObjects": ["docks_total"]}
+        derived_target(tables, name="is_big", customProperties=properties, **formula)
+
+    assert changed(partial(change, "rides_started"))[1] == []
+    (problem,) = changed(partial(change, "docks_total"))[1]
+    assert problem.endswith("is_big: baseline names 'docks_total', and is_big is computed from it")
 
 
 def test_a_log_has_no_target() -> None:
