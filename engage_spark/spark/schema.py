@@ -39,6 +39,8 @@ _WIDER = {
     "float": {"double"},
 }
 _DIGITS = {"tinyint": 3, "smallint": 5, "int": 10, "bigint": 19}
+_READABLE = ("integer", "number", "boolean", "date", "timestamp")
+"""Logical types of which a field's reading makes values of a text."""
 _INT_LOW, _INT_HIGH = -(2**31), 2**31 - 1
 LOST = "\ufffd"
 """Unicode's sign for a character that could not be read."""
@@ -401,6 +403,8 @@ def _letters(name: str) -> str:
 def _wrong_type(f: Field, input_type: ColumnType) -> str:
     have = input_type.simpleString()
     hint = f"write it as {f.spark_type}" + (", or as text for its reading" if f.reading else "")
+    if have == "string" and f.reading is None and f.logical_type in _READABLE:
+        hint += f", or give the field a reading, such as CAST({quoted_name(f.name)} AS {f.spark_type})"
     if isinstance(input_type, UnreadableType):
         if have.startswith("duration"):
             hint += ", and say in the contract which unit it counts"

@@ -157,7 +157,8 @@ def test_one_error_lists_all_violations_with_a_hint(spark: SparkSession) -> None
     assert list(error.value.details) == [
         f"station_code: missing, but there is 'Station_Code', which differs only in case or blanks; {hint}",
         f"docks_total: missing, but there is 'docks_totl'; if that is it, {hint}",
-        "rides_ended: found string, declared is int; write it as int",
+        "rides_ended: found string, declared is int; write it as int, or give the field a reading, such as "
+        "CAST(`rides_ended` AS int)",
         "runs_empty: missing; add it as int",
     ]
     assert error.value.exit_code == 2

@@ -53,7 +53,8 @@ READING = Group(
         ),
         refused(
             "another type in one file",
-            "n: found string, declared is int; write it as int (b.parquet)",
+            "n: found string, declared is int; write it as int",
+            "(b.parquet)",
             given=(lambda p: parquet(p / "b.parquet", n=["1", "2"]), None),
         ),
         *(
@@ -97,7 +98,8 @@ READING = Group(
         ),
         refused(
             "a fault in two of three files",
-            "x: found string, declared is double; write it as double (a.parquet and 1 more)",
+            "x: found string, declared is double; write it as double",
+            "(a.parquet and 1 more)",
             given=(
                 lambda p: (
                     [parquet(p / f"{n}.parquet", x=["1", "2"]) for n in "ab"] + [parquet(p / "c.parquet")]

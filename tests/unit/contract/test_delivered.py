@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from engage_spark.contract import Contract, find_contradictions, load_contract, parse_contract
+from engage_spark.contract.delivered import delivered_problems
 from engage_spark.contract.dictionary import render_dictionary
+from engage_spark.contract.validation import LOGICAL
 from engage_spark.gx.export import DELIVERED, OWN, suite_of
 from engage_spark.quality.checks.apply import personal_rules
 from engage_spark.quality.checks.row_checks import row_checks
@@ -95,6 +97,23 @@ def test_a_column_that_is_missing_or_of_the_wrong_type_is_told_under_both_names(
         "calls",
         "tickets",
     ]
+
+
+@pytest.mark.parametrize("kind", ["date", "timestamp", "int", "decimal(9,2)", "boolean"])
+def test_a_text_where_another_type_is_declared_is_told_the_reading_that_lint_takes(kind: str) -> None:
+    from pyspark.sql import types as T
+
+    def problems(reading: str | None) -> tuple[list[str], list[str]]:
+        made = {"plan": replace(SHOP.entity["plan"], spark_type=kind, reading=reading, allowed=())}
+        made["plan"] = replace(made["plan"], logical_type=LOGICAL[kind.partition("(")[0]])
+        entity = replace(SHOP.entity, fields=tuple(made.get(f.name, f) for f in SHOP.entity.fields))
+        columns = [(f.delivered_name, T.StringType()) for f in entity.fields]
+        told = [p for p in column_problems(columns, entity) if p.startswith("plan:")]
+        return told, [p for p in delivered_problems(entity) if ".plan:" in p]
+
+    ((told,), _) = problems(None)
+    assert told.endswith(f"or give the field a reading, such as CAST(`plan` AS {kind})")
+    assert problems(told.partition("such as ")[2]) == ([], [])
 
 
 def test_what_a_reading_failed_on_is_shown_of_no_personal_field() -> None:
