@@ -7,6 +7,8 @@ a warning, and fails nothing. No event holds a secret (`masking`).
 from __future__ import annotations
 
 import json
+import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,8 @@ PRODUCER = f"urn:engage-spark:{__version__}"
 SPEC = "https://openlineage.io/spec"
 SECONDS = 5.0
 """How long an endpoint may take to answer."""
+PAUSE_SECONDS = 60.0
+"""How long an endpoint that did not answer is left alone: stages do not wait for it again and again."""
 _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:engage-spark")
 
 START, COMPLETE, FAIL, ABORT = "START", "COMPLETE", "FAIL", "ABORT"
@@ -220,7 +225,7 @@ def _send(settings: LineageSettings, event: Mapping[str, Any]) -> None:
             continue
         try:
             transport(settings, text)
-        except (OSError, ValueError) as e:
+        except (OSError, ValueError, HTTPException) as e:
             what = f"the event {event['eventType']} of {event['job']['name']} was not sent to {place}: {e}"
             log.event(mask(what), level="warning")
 
@@ -230,12 +235,36 @@ def _append(settings: LineageSettings, text: str) -> None:
         file.write(f"{text}\n")
 
 
+_paused_until: dict[str, float] = {}
+"""Endpoints that did not answer, and when they are tried again, on the clock of `time.monotonic`."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Take an answer that names another place as a refusal.
+
+    What follows would be a GET without the event, with the key, to whom the answer names.
+    """
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 def _post(settings: LineageSettings, text: str) -> None:
+    url = f"{str(settings.url).rstrip('/')}/api/v1/lineage"
+    started = time.monotonic()
+    if started < _paused_until.get(url, started):
+        raise TimeoutError(f"it did not answer before; it is tried again after {PAUSE_SECONDS:g} seconds")
     headers = {"Content-Type": "application/json"}
     if settings.api_key is not None:
         headers["Authorization"] = f"Bearer {settings.api_key.get_secret_value()}"
     request = urllib.request.Request(  # noqa: S310 (the setting allows http and https alone)
-        f"{str(settings.url).rstrip('/')}/api/v1/lineage", data=text.encode(), headers=headers, method="POST"
+        url, data=text.encode(), headers=headers, method="POST"
     )
-    with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
-        answer.read()
+    try:
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=SECONDS) as answer:
+            answer.read()
+    except OSError:
+        ended = time.monotonic()
+        if ended - started >= SECONDS:
+            _paused_until[url] = ended + PAUSE_SECONDS
+        raise

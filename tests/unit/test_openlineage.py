@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import date
@@ -13,7 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from engage_spark import log
+from engage_spark import log, openlineage
 from engage_spark.errors import GateError
 from engage_spark.masking import remember
 from engage_spark.openlineage import LineageDataset, LineageJob, dataset_name, run_event, running
@@ -136,11 +137,19 @@ class Endpoint(BaseHTTPRequestHandler):
 
     requests: list[tuple[str, str | None, dict[str, Any]]]
     status = 201
+    location = ""
+
+    def do_GET(self) -> None:
+        self.requests.append((self.path, self.headers["Authorization"], {}))
+        self.send_response(200)
+        self.end_headers()
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.requests.append((self.path, self.headers["Authorization"], body))
         self.send_response(self.status)
+        if self.location:
+            self.send_header("Location", self.location)
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
@@ -187,6 +196,69 @@ def test_an_endpoint_that_refuses_is_a_warning_and_fails_nothing(
     assert len(lines) == 2 and {line["level"] for line in lines} == {"warning"}
     assert "No such file" in lines[0]["event"] and "500" in lines[1]["event"]
     assert "k-123456789" not in json.dumps(lines)
+
+
+def warnings_of(url: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The warnings of a job that runs and ends while its endpoint is this one."""
+    log.configure(json_lines=True, level="info")
+    settings = LineageSettings(url=url, api_key="k-123456789")  # type: ignore[arg-type]
+    with running(settings, lambda: JOB) as handle:
+        assert handle is not None
+        handle.complete(())
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert {line["level"] for line in lines} <= {"warning"}
+    return [line["event"] for line in lines]
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def address(server: socket.socket) -> str:
+    return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_an_endpoint_that_speaks_something_else_is_a_warning(
+    listener: socket.socket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def answer() -> None:
+        for _ in range(2):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+    threading.Thread(target=answer, daemon=True).start()
+    warnings = warnings_of(address(listener), capsys)
+    assert len(warnings) == 2 and "SSH-2.0" in warnings[0]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_the_key_goes_to_no_other_endpoint(
+    endpoint: Any, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endpoint.status, endpoint.location = status, f"{endpoint.address}/elsewhere"
+    warnings = warnings_of(endpoint.address, capsys)
+    assert [path for path, _, _ in endpoint.requests] == ["/api/v1/lineage"] * 2
+    assert len(warnings) == 2 and all(str(status) in w for w in warnings), "what was not sent is said"
+
+
+def test_an_endpoint_that_does_not_answer_is_waited_for_once(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(openlineage, "SECONDS", 0.2)
+    warnings = warnings_of(address(listener), capsys)
+    assert len(warnings) == 2 and "tried again after 60 seconds" in warnings[1]
+    monkeypatch.setattr(openlineage, "PAUSE_SECONDS", 0.0)
+    openlineage._paused_until.clear()
+    assert all("timed out" in w for w in warnings_of(address(listener), capsys)), "no pause, no rest"
+    listener.setblocking(False)
+    for _ in range(3):
+        listener.accept()[0].close()
+    with pytest.raises(BlockingIOError):
+        listener.accept()
 
 
 def test_no_event_holds_a_secret(tmp_path: Path) -> None:
