@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.spark.session import is_connect
+from engage_spark.spark.versions import line_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -228,8 +229,11 @@ def create_file(spark: SparkSession, path: str, text: str) -> bool | None:
     """Write a small file where there is none; return whether it was this call that made it. No job.
 
     Of several writers at once, in whatever process, one succeeds: by an exclusive file on a local disk, by a
-    conditional put on S3 (Hadoop 3.4.2 or later), by Hadoop's own exclusive creation elsewhere. None on Spark
-    Connect for a path that this process does not share with the server.
+    conditional put on S3, by Hadoop's own exclusive creation elsewhere. Not so on S3 with Hadoop before 3.4.2
+    (Spark 3.5 and 4.0), which has no such put: who comes later is refused, but of two within one moment both
+    may succeed. The file is read back there, which leaves most of them one.
+    None on Spark Connect for a path that this process does not share with the server.
+    Cost: on S3 two requests more where the put is not conditional.
     """
     here = _shared_with_server(spark, path)
     # Hadoop's local files have no exclusive creation.
@@ -260,6 +264,8 @@ def create_file(spark: SparkSession, path: str, text: str) -> bool | None:
         if _EXISTS.search(str(e.java_exception.toString())):
             return False
         raise
+    if str(files.getScheme()) == "s3a" and not line_of(spark.version).conditional_put:
+        return read_small_file(spark, path) == text
     return True
 
 

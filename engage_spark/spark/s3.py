@@ -17,18 +17,25 @@ of several calls, and 30 s for each connection. Throttling has separate limits, 
 overrides each. Times are in milliseconds, since Hadoop 3.3 (Spark 3.5) reads no units.
 """
 
-REQUESTS = {"performance.flags": "create,delete,mkdir"}
+SPARED = ("delete", "mkdir")
 """Spare Hadoop's look, before it writes a file or makes a directory, for what else has that name: two to four
 requests each. Data files have names of their own, and Delta looks for a commit before it writes one. After a
 file is deleted, its folder is not looked for and made again: nothing here asks for empty folders.
+
+Before a file is written (`create`) only where a put can be conditional: else the look is all that says that
+a lock is another's.
 """
 
 
-def conf(s3: S3Settings) -> dict[str, str]:
-    """Return Hadoop's options for S3. Without keys its default credential chain stays."""
+def conf(s3: S3Settings, *, conditional_put: bool) -> dict[str, str]:
+    """Return Hadoop's options for S3. Without keys its default credential chain stays.
+
+    `conditional_put`: whether this Hadoop can put an object only where there is none.
+    """
+    spared = ("create", *SPARED) if conditional_put else SPARED
     options: dict[str, str | None] = {
         **LIMITS,
-        **REQUESTS,
+        "performance.flags": ",".join(spared),
         "endpoint": s3.endpoint,
         "endpoint.region": s3.region,
         "path.style.access": "true" if s3.path_style else "false",

@@ -166,7 +166,8 @@ def spark_conf(settings: Settings) -> dict[str, str]:
             # Spark creates its warehouse directory on start; the working directory is not the place for it.
             conf["spark.sql.warehouse.dir"] = str(Path(settings.lake.root).absolute() / "_warehouse")
     if settings.uses_s3:
-        conf |= s3.conf(settings.s3)
+        line = versions.installed_pair().line
+        conf |= s3.conf(settings.s3, conditional_put=line.conditional_put)
     if settings.spark.driver_memory:
         conf["spark.driver.memory"] = settings.spark.driver_memory
     if settings.spark.shuffle_partitions:

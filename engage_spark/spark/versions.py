@@ -43,6 +43,11 @@ class SparkLine:
         return f"pip install 'engage-spark[{self.extra}]'"
 
     @property
+    def conditional_put(self) -> bool:
+        """Whether Hadoop's S3 client can put an object only where there is none: since 3.4.2."""
+        return tuple(map(int, self.hadoop.split("."))) >= (3, 4, 2)
+
+    @property
     def s3a_package(self) -> str:
         """Maven coordinates of Hadoop's S3 client."""
         return f"org.apache.hadoop:hadoop-aws:{self.hadoop}"

@@ -7,22 +7,83 @@ import shlex
 import stat
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.settings import S3Settings, Settings
-from engage_spark.spark import s3, session
+from engage_spark.spark import files, s3, session
+from engage_spark.spark.versions import LINES
 
 
 def test_the_client_loses_patience_unless_told_otherwise() -> None:
-    assert s3.conf(S3Settings())["spark.hadoop.fs.s3a.retry.limit"] == "3"
+    assert s3.conf(S3Settings(), conditional_put=True)["spark.hadoop.fs.s3a.retry.limit"] == "3"
     own = Settings(input={"root": "s3a://raw"}, spark={"conf": {"spark.hadoop.fs.s3a.retry.limit": "9"}})
     assert session.spark_conf(own)["spark.hadoop.fs.s3a.retry.limit"] == "9"
 
 
+@pytest.mark.parametrize(("line", "spares"), [("3.5", False), ("4.0", False), ("4.1", True), ("4.2", True)])
+def test_the_look_before_a_file_is_spared_only_where_a_put_can_be_conditional(
+    line: str, spares: bool
+) -> None:
+    conf = s3.conf(S3Settings(), conditional_put=LINES[line].conditional_put)
+    flags = conf["spark.hadoop.fs.s3a.performance.flags"].split(",")
+    assert ("create" in flags) is spares
+    assert {"delete", "mkdir"} <= set(flags)
+
+
+class Bucket:
+    """Hadoop's S3 client without a conditional put: two that look before either has written both write."""
+
+    def __init__(self) -> None:
+        self.text, self.meanwhile = "", ""
+
+    def getScheme(self) -> str:  # noqa: N802 (Hadoop names it)
+        return "s3a"
+
+    def createFile(self, _: object) -> Bucket:  # noqa: N802 (Hadoop names it)
+        return self
+
+    def recursive(self) -> None: ...
+    def overwrite(self, _: bool) -> None: ...
+    def opt(self, *_: str) -> None: ...
+    def build(self) -> Bucket:
+        return self
+
+    def write(self, data: bytearray) -> None:
+        self.text = data.decode()
+
+    def close(self) -> None:
+        self.text = self.meanwhile or self.text
+
+
+@pytest.mark.parametrize(
+    ("spark", "meanwhile", "created"),
+    [("4.0.5", "theirs", False), ("3.5.9", "theirs", False), ("4.0.5", "", True), ("4.2.0", "", True)],
+)
+def test_a_file_that_another_wrote_over_was_not_created(
+    monkeypatch: pytest.MonkeyPatch, spark: str, meanwhile: str, created: bool
+) -> None:
+    bucket, reads = Bucket(), []
+    bucket.meanwhile = meanwhile
+
+    def read(*_: object) -> str:
+        reads.append(bucket.text)
+        return bucket.text
+
+    monkeypatch.setattr(files, "is_connect", lambda _: False)
+    monkeypatch.setattr(files, "_hadoop", lambda *_: (None, bucket, None))
+    monkeypatch.setattr(files, "read_small_file", read)
+    session_of = cast(Any, SimpleNamespace(version=spark))
+    assert files.create_file(session_of, "s3a://lake/_locks/runs.1", "ours") is created
+    assert len(reads) == (spark != "4.2.0"), "a conditional put needs no second look"
+
+
 def test_every_secret_option_is_known_as_one() -> None:
-    settings = s3.conf(S3Settings(access_key="a-key", secret_key="a-secret", session_token="a-token"))
+    keys = S3Settings(access_key="a-key", secret_key="a-secret", session_token="a-token")
+    settings = s3.conf(keys, conditional_put=True)
     secrets = {key for key, value in settings.items() if value.startswith("a-")}
     assert len(secrets) == 3
     assert secrets <= set(session.secret_options(settings))
