@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from engage_spark.contract.sql_nodes import quoted
 from engage_spark.quality.profiling.facts import ColumnFacts, is_few
-from engage_spark.quality.profiling.value_scan import AMOUNT_SIGNS
+from engage_spark.quality.profiling.value_scan import AMOUNT, AMOUNT_SIGNS, NUMBER
 
 _DATES = {
     "date": None,
@@ -54,9 +54,9 @@ def reading_of(c: ColumnFacts, name: str) -> SuggestedReading | AmbiguousDates |
 
 
 def _numbers(c: ColumnFacts, column: str) -> SuggestedReading | None:
-    for form, stripped in (
-        ("number", f"TRIM({column})"),
-        ("amount", f"REGEXP_REPLACE({column}, {_text(AMOUNT_SIGNS)}, '')"),
+    for form, pattern, plain in (
+        ("number", NUMBER, f"TRIM({column})"),
+        ("amount", AMOUNT, f"REGEXP_REPLACE({column}, {_text(AMOUNT_SIGNS)}, '')"),
     ):
         numbers = c.numbers.get(form)
         if numbers is None or c.counts.get("zeros") or not _holds(c, form):
@@ -65,7 +65,11 @@ def _numbers(c: ColumnFacts, column: str) -> SuggestedReading | None:
         if numbers.whole and largest >= _EXACT:
             return None
         kind = ("int" if largest < 2**31 else "bigint") if numbers.whole else "double"
-        return _reading(c, form, kind, _or_null(c, column, stripped))
+        # The cast refuses what is no integer; it takes `1d` and `Infinity` for numbers, and without its signs
+        # an amount such as `1,5` is another one.
+        is_strict = form == "number" and kind != "double"
+        text = plain if is_strict else _if_like(pattern, column, plain)
+        return _reading(c, form, kind, _or_null(c, column, text))
     return None
 
 
@@ -105,6 +109,18 @@ def _or_null(c: ColumnFacts, column: str, text: str) -> str:
         return f"NULLIF({text}, '')"
     words = ", ".join(_text(word) for word in sorted({m.strip().upper() for m in c.markers}))
     return f"CASE WHEN UPPER(TRIM({column})) IN ({words}) THEN NULL ELSE NULLIF({text}, '') END"
+
+
+def _if_like(pattern: str, column: str, plain: str) -> str:
+    """Return an expression that is `plain` where a text is of a form or blank, else a text that no cast takes.
+
+    Around it may be what no one sees; the cast takes off white space, and refuses the rest.
+    """
+    unseen = "[^!-~€£]*"
+    return (
+        f"CASE WHEN {column} RLIKE {_text(f'^{unseen}({pattern})?{unseen}$')} THEN {plain} "
+        "ELSE 'unreadable' END"
+    )
 
 
 def _text(value: str) -> str:

@@ -25,6 +25,9 @@ in characters.
 """
 _DAY, _MONTH, _YEAR = "(0?[1-9]|[12][0-9]|3[01])", "(0?[1-9]|1[0-2])", "[0-9]{4}"
 _CLOCK = r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
+NUMBER = "[+-]?((0|[1-9][0-9]*)([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?"
+AMOUNT = "[+-]? ?[$€£]? ?([1-9][0-9]{0,2}(,[0-9]{3})+|0|[1-9][0-9]*)([.][0-9]+)? ?%?"
+"""What is between the blanks of a number and of an amount. A reading asks for the same: no backslash."""
 FORMS = {
     "uuid": r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
     "email": r"[^@\s]+@[^@\s]+\.[^@\s]+",
@@ -39,8 +42,8 @@ FORMS = {
     "month-day-year": f"{_MONTH}-{_DAY}-{_YEAR}",
     "day-name-year": f"{_DAY}-[A-Z][a-z]{{2}}-{_YEAR}",
     "address": r"[0-9]{1,3}(\.[0-9]{1,3}){3}",
-    "number": r"\s*[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*",
-    "amount": (r"\s*[+-]?\s?[$€£]?\s?([1-9][0-9]{0,2}(,[0-9]{3})+|0|[1-9][0-9]*)(\.[0-9]+)?\s?%?\s*"),
+    "number": rf"\s*{NUMBER}\s*",
+    "amount": rf"\s*{AMOUNT}\s*",
     "phone": (
         r"\+[0-9(][0-9 ()/.-]{5,18}[0-9]|\(?0[0-9]{1,5}\)?[ /.-][0-9 ./-]{4,15}[0-9]"
         r"|\(?[0-9]{3}\)?[ .-]{1,2}[0-9]{3}[ .-][0-9]{4}"
@@ -70,7 +73,9 @@ SHAPE, TOKEN, SHAPELESS, OFF, COUNT, NUMBERS, FRACTIONS, MARKER = (
 
 
 class NumberSpan:
-    """The ends of the numbers that texts hold, and whether one of them has a fraction."""
+    """The ends of the numbers that texts hold, and whether one of them is written as a fraction: `3.0` and
+    `1e3` are whole, and no text of an integer.
+    """
 
     def __init__(self, form: str) -> None:
         self.form = form
@@ -86,7 +91,7 @@ class NumberSpan:
                 min(self.least, float(numbers.min())),
                 max(self.most, float(numbers.max())),
             )
-            self.has_fraction |= bool((numbers != np.floor(numbers)).any())
+            self.has_fraction |= bool(pc.any(pc.match_substring_regex(plain, "[.eE]")).as_py())
 
     def rows(self) -> Iterator[CountedRow]:
         """Return what was seen."""

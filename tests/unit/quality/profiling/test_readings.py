@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import duckdb
 import pytest
 
 from engage_spark.contract.expressions import read_expression
@@ -16,6 +18,26 @@ WHOLE = [f"{3 * i}" for i in range(300)]
 DATES = [f"{1 + i % 12}/{1 + i % 28}/2011" for i in range(300)]
 
 
+def as_spark_reads(reading: SuggestedReading, text: str) -> int | float | str | None:
+    """Evaluate a reading of numbers in DuckDB, and cast what it gives as Spark's try_cast does; `unread` for
+    what that refuses.
+    """
+    sql = re.sub(r"(REGEXP_REPLACE\([^']*'[^']*', '')\)", r"\1, 'g')", reading.expression)
+    sql = re.sub(r"(`[^`]*`|[a-z]+) RLIKE ('[^']*')", r"REGEXP_MATCHES(\1, \2)", sql).replace("`", '"')
+    quoted = read_expression(reading.expression, {"some column": "string", "c": "string"}).columns[0]
+    row = duckdb.execute(f'SELECT {sql} FROM (SELECT ? AS "{quoted}")', [text]).fetchone()
+    assert row is not None
+    if row[0] is None:
+        return None
+    given = row[0].strip()
+    if reading.type != "double":
+        return int(given) if re.fullmatch(r"[+-]?[0-9]+", given) else "unread"
+    java = r"(?i)[+-]?(nan|inf|infinity|([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?[df]?)"
+    if not re.fullmatch(java, given):
+        return "unread"
+    return float(given.rstrip("dDfF") if given[0] in "+-.0123456789" and "n" not in given.lower() else given)
+
+
 @pytest.mark.parametrize(
     ("values", "kind", "unread", "missing"),
     [
@@ -24,11 +46,16 @@ DATES = [f"{1 + i % 12}/{1 + i % 28}/2011" for i in range(300)]
         ([*WHOLE, " "], "int", 0, 1),
         ([*WHOLE, "5000000000", " "], "bigint", 0, 1),
         ([*WHOLE, "-3", "+4"], "int", 0, 0),
+        (["3.0", "5.0", "N/A"] * 99, "double", 0, 99),
+        ([*WHOLE, "7.", "1e3"], "double", 0, 0),
+        ([*WHOLE, "\t5"], "int", 0, 0),
+        ([*NUMBERS, "\t5"], "double", 0, 0),
         ([*NUMBERS, "N/A", "?", "?", "unknown", " "], "double", 0, 5),
         ([*WHOLE, *["n/a"] * 200], "int", 0, 200),
         ([*NUMBERS, "abc", "12k"], "double", 2, 0),
         ([*NUMBERS, "1e3", "-2.5E-2", ".5", "7."], "double", 0, 0),
         ([f"{i:,}" for i in range(0, 300_000, 1_000)], "int", 0, 0),
+        ([f"${i:,}.00" for i in range(0, 300_000, 1_000)], "double", 0, 0),
         ([f"${i:,}.50" for i in range(0, 300_000, 1_000)], "double", 0, 0),
         ([f"{i % 101}%" for i in range(300)], "int", 0, 0),
         ([*DATES, " ", "N/A"], "date", 0, 2),
@@ -47,6 +74,36 @@ def test_texts_are_read_as_what_they_are(values: list[Any], kind: str, unread: i
     expression = read_expression(reading.expression, {"some column": "string"})
     assert expression.problems == []
     assert expression.fits(kind)
+    if kind in ("int", "bigint", "double"):
+        texts = [v for v in values if v is not None]
+        read = [as_spark_reads(reading, v) for v in texts]
+        assert (read.count("unread"), read.count(None)) == (unread, missing)
+
+
+ODD_AMOUNTS = ["1,5", "3 4", "4%5", "1d", "Infinity", "12,34,567", "$", "€1€", "$-", "é5"]
+
+
+@pytest.mark.parametrize(
+    ("values", "odd"),
+    [
+        ([f"{i:,}" for i in range(0, 2_000_000, 1_000)], ODD_AMOUNTS),
+        ([f"${i:,}.50" for i in range(0, 2_000_000, 1_000)], ODD_AMOUNTS),
+        ([f"{i}.5" for i in range(2_000)], ["1d", "1f", "2D", "Infinity", "-inf", "+NaN", "1e", "0x10", "1_0"]),
+        ([f"{i}" for i in range(2_000)], ["1.5x", "1d", "12 3"]),
+    ],
+)
+def test_an_odd_text_is_unread_and_no_other_number(values: list[str], odd: list[str]) -> None:
+    reading = reading_of(facts([*values, *odd]), "c")
+    assert isinstance(reading, SuggestedReading)
+    assert reading.unread == len(odd)
+    assert [as_spark_reads(reading, text) for text in odd] == ["unread"] * len(odd)
+
+
+def test_amounts_are_read_as_what_they_say() -> None:
+    reading = reading_of(facts([f"${i:,}.50" for i in range(0, 300_000, 1_000)]), "c")
+    assert isinstance(reading, SuggestedReading)
+    read = {text: as_spark_reads(reading, text) for text in ("$1,200.00", " -3 % ", "+ €1,000,000", "", " ")}
+    assert read == {"$1,200.00": 1_200.0, " -3 % ": -3.0, "+ €1,000,000": 1_000_000.0, "": None, " ": None}
 
 
 @pytest.mark.parametrize(
