@@ -47,11 +47,14 @@ def is_pandas(data: object) -> bool:
     return _is_a(data, "pandas", "DataFrame")
 
 
-def to_arrow_table(data: Any, table: Table | None, *, used: Collection[str] = ()) -> pa.Table:
+def to_arrow_table(
+    data: Any, table: Table | None, *, used: Collection[str] = (), own_names: bool = False
+) -> pa.Table:
     """Convert a frame of another library to Arrow, with the declared types where no value changes.
 
     `table` says what the columns are declared as (None: nothing is known of them). Columns that it does not
-    declare, and that are not `used`, keep their names and lose their values: nothing reads them.
+    declare, and that are not `used`, keep their names and lose their values: nothing reads them. With
+    `own_names`, columns may be called as their fields in place of what is delivered (`columns_of_fields`).
 
     Integers that fit the declared type are read as it, whole numbers as the declared decimals or (up to 2^53)
     floating point numbers. Moments are cut to microseconds. Of pandas alone, which has one sign for what is
@@ -66,10 +69,10 @@ def to_arrow_table(data: Any, table: Table | None, *, used: Collection[str] = ()
     """
     lossy = is_pandas(data)
     try:
-        arrow = _of_pandas(data, table) if lossy else _of_stream(data)
+        arrow = _of_pandas(data, table, own_names) if lossy else _of_stream(data)
     except pa.ArrowException as e:
         raise InputError(f"the rows cannot be read: {_first_line(e)}", hint=f"give {TAKEN}") from e
-    declared = _declared(arrow.column_names, table)
+    declared = _declared(arrow.column_names, table, own_names)
     columns, problems = [], []
     for name, column in zip(arrow.column_names, arrow.columns, strict=True):
         field = declared.get(name)
@@ -91,10 +94,24 @@ def to_arrow_table(data: Any, table: Table | None, *, used: Collection[str] = ()
     return pa.Table.from_arrays(columns, names=arrow.column_names)
 
 
-def _declared(columns: Sequence[str], table: Table | None) -> dict[str, Field]:
+def columns_of_fields(columns: Sequence[str], table: Table) -> dict[str, str]:
+    """Return the columns that hold the fields of a table, by field: called as they are delivered, else as the
+    field is.
+
+    Of rows that were judged, it is the field's own name alone.
+    """
+    delivered = (table.as_stored() if "_dq_status" in columns else table).delivered_fields
+    named = {f.name: column for column, f in delivered.items() if column in columns}
+    own = [n for n in table.names if n in columns and n not in delivered]
+    return {n: n for n in own} | named
+
+
+def _declared(columns: Sequence[str], table: Table | None, own_names: bool) -> dict[str, Field]:
     """Return the fields by the names of their columns: the delivered ones, or of judged rows their own."""
     if table is None:
         return {}
+    if own_names:
+        return {column: table[name] for name, column in columns_of_fields(columns, table).items()}
     return (table.as_stored() if "_dq_status" in columns else table).delivered_fields
 
 
@@ -116,8 +133,8 @@ def _of_stream(data: Any) -> pa.Table:
     )
 
 
-def _of_pandas(data: Any, table: Table | None) -> pa.Table:
-    names = set(_declared([*map(str, data.columns), *map(str, data.index.names)], table))
+def _of_pandas(data: Any, table: Table | None, own_names: bool) -> pa.Table:
+    names = set(_declared([*map(str, data.columns), *map(str, data.index.names)], table, own_names))
     levels = [n for n in data.index.names if n in names and n not in data.columns]
     frame = data.reset_index(level=levels) if levels else data
     columns, problems = [], []

@@ -16,7 +16,7 @@ from engage_spark.lake import InputManifest, list_inputs, read_any_format, read_
 from engage_spark.quality import MALFORMED, CheckResult
 from engage_spark.quality import check as check_frame
 from engage_spark.quality.check_dataframe import check_input, table_of
-from engage_spark.quality.foreign_frames import ArrowStream, Collectable, to_arrow_table
+from engage_spark.quality.foreign_frames import ArrowStream, Collectable, columns_of_fields, to_arrow_table
 from engage_spark.settings import Settings, load_settings
 from engage_spark.spark.compat import from_arrow
 from engage_spark.spark.joins import union_of
@@ -59,7 +59,8 @@ def check(
     `quality.foreign_frames.to_arrow_table`.
 
     `table` names the table that `data` is (default: the entity's, or the only one). `references` are the rows
-    of other tables by name, in any of these forms, for referential integrity. `landed_at` (with a time zone)
+    of other tables by name, in any of these forms, for referential integrity; their columns are called as
+    they are delivered, or as their fields. `landed_at` (with a time zone)
     is what latency and future events are measured from, `snapshot_date` the day that is described: it chooses
     among several days in `data`. Without its day an entity's keys must be unique within each day that `data`
     holds. What cannot be checked for lack of these is listed in `CheckResult.unchecked`.
@@ -79,9 +80,12 @@ def check(
     declared = table_of(loaded, table)
     known = {} if isinstance(loaded, Table) else {t.name: t for t in loaded.tables}
     rows = _prepared(data, declared)
-    others = {name: _prepared(of_table, known.get(name)) for name, of_table in (references or {}).items()}
+    others = {
+        name: _prepared(of_table, known.get(name), own_names=True)
+        for name, of_table in (references or {}).items()
+    }
     spark = _session_of([rows, *others.values()])
-    frames = {name: _frame(spark, other) for name, other in others.items()}
+    frames = {name: _referred(_frame(spark, other), known.get(name)) for name, other in others.items()}
     if isinstance(rows, _Path) and (read := _read_files(spark, rows.path, declared, snapshot_date)):
         return check_input(
             read.input,
@@ -100,8 +104,10 @@ def check(
     )
 
 
-def _prepared(data: Any, table: Table | None) -> DataFrame | pa.Table | _Path:
+def _prepared(data: Any, table: Table | None, *, own_names: bool = False) -> DataFrame | pa.Table | _Path:
     """Look at what was given, and convert what is not Spark's, before any session is started.
+
+    `own_names`: columns may be called as their fields, too.
 
     Errors: InputError as `check`.
     """
@@ -109,7 +115,8 @@ def _prepared(data: Any, table: Table | None) -> DataFrame | pa.Table | _Path:
         frame: DataFrame = data
         return frame
     if not isinstance(data, str | PathLike):
-        return to_arrow_table(data, table, used=() if table is None else _days_of(table))
+        days = () if table is None else _days_of(table)
+        return to_arrow_table(data, table, used=days, own_names=own_names)
     path = fspath(data)
     if "://" not in path and not Path(path).exists():
         raise InputError(f"there is nothing at {path}", hint="check the path")
@@ -139,6 +146,12 @@ def _frame(spark: SparkSession, data: DataFrame | pa.Table | _Path) -> DataFrame
         read = None if data.table is None else _read_files(spark, data.path, data.table, None)
         return read_any_format(spark, data.path).rows if read is None else read.input.rows
     return data if _is_spark(data) else from_arrow(spark, data)
+
+
+def _referred(rows: DataFrame, table: Table | None) -> DataFrame:
+    """Select the declared columns of rows that others refer to, called as their fields; all where none is."""
+    columns = {} if table is None else columns_of_fields(rows.columns, table)
+    return rows.select(*(column_named(c).alias(name) for name, c in columns.items())) if columns else rows
 
 
 class _FilesRead(NamedTuple):

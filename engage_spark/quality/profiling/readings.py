@@ -112,7 +112,7 @@ def _or_null(c: ColumnFacts, column: str, text: str) -> str:
 
 
 def _if_like(pattern: str, column: str, plain: str) -> str:
-    """Return an expression that is `plain` where a text is of a form or blank, else a text that no cast takes.
+    """Return an expression that is `plain` where a text is of a form or blank, else one that no cast takes.
 
     Around it may be what no one sees; the cast takes off white space, and refuses the rest.
     """

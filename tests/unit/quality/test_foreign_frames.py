@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from engage_spark.contract import Field, Role, Table, TableKind
 from engage_spark.errors import InputError
-from engage_spark.quality.foreign_frames import EXACT, to_arrow_table
+from engage_spark.quality.foreign_frames import EXACT, columns_of_fields, to_arrow_table
 
 TYPES = {
     "id": "bigint",
@@ -172,6 +173,42 @@ def test_types_that_spark_does_not_read_become_those_that_it_does(
     shift = timedelta(microseconds=1) if pa.types.is_timestamp(array.type) else None
     assert made.to_pylist() == [value if shift is None else value - shift]
     assert not pa.types.is_dictionary(made.type) and not pa.types.is_unsigned_integer(made.type)
+
+
+DELIVERED = replace(
+    declared(),
+    fields=tuple(
+        Field(name=n, physical_name=p, logical_type="", spark_type="int", description="", role=Role.AUDIT)
+        for n, p in (("subscriber", "Customer ID"), ("left", "right"), ("right", "left"), ("n", None))
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("columns", "of_fields"),
+    [
+        (["Customer ID", "n"], {"subscriber": "Customer ID", "n": "n"}),
+        (["subscriber", "x"], {"subscriber": "subscriber"}),
+        (["Customer ID", "subscriber"], {"subscriber": "Customer ID"}),
+        (["left", "right"], {"left": "right", "right": "left"}),
+        (["left"], {"right": "left"}),
+        (["Customer ID", "subscriber", "left", "_dq_status"], {"subscriber": "subscriber", "left": "left"}),
+        (["x"], {}),
+    ],
+)
+def test_fields_are_in_columns_of_the_delivered_name_or_of_their_own(
+    columns: list[str], of_fields: dict[str, str]
+) -> None:
+    assert columns_of_fields(columns, DELIVERED) == of_fields
+
+
+@pytest.mark.parametrize("name", ["Customer ID", "subscriber"])
+def test_rows_that_are_referred_to_keep_their_keys_by_either_name(name: str) -> None:
+    for form in (pa.table({name: [1, 2]}), pd.DataFrame({name: [1, 2]}), pd.DataFrame(index=[1, 2])):
+        if not isinstance(form, pa.Table) and form.columns.empty:
+            form.index.name = name
+        made = to_arrow_table(form, DELIVERED, own_names=True)
+        assert (made.column(name).to_pylist(), made.schema.field(name).type) == ([1, 2], pa.int32())
 
 
 def test_columns_that_nothing_reads_are_not_carried() -> None:

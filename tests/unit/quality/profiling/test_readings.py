@@ -88,7 +88,10 @@ ODD_AMOUNTS = ["1,5", "3 4", "4%5", "1d", "Infinity", "12,34,567", "$", "€1€
     [
         ([f"{i:,}" for i in range(0, 2_000_000, 1_000)], ODD_AMOUNTS),
         ([f"${i:,}.50" for i in range(0, 2_000_000, 1_000)], ODD_AMOUNTS),
-        ([f"{i}.5" for i in range(2_000)], ["1d", "1f", "2D", "Infinity", "-inf", "+NaN", "1e", "0x10", "1_0"]),
+        (
+            [f"{i}.5" for i in range(2_000)],
+            ["1d", "1f", "2D", "Infinity", "-inf", "+NaN", "1e", "0x10", "1_0"],
+        ),
         ([f"{i}" for i in range(2_000)], ["1.5x", "1d", "12 3"]),
     ],
 )
