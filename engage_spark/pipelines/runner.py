@@ -135,7 +135,8 @@ class Attempt:
 
         `message` is kept with a published attempt.
 
-        Cost: one Delta commit; where there are views of a catalog, `show_published`.
+        Cost: one Delta commit; where there are views of a catalog, `show_published`. A failure there leaves
+        the attempt published, and the next one shows it.
         Errors: TransientError unless every row that came in is accounted for, and where another process has
         taken over the tables.
         """
@@ -154,9 +155,10 @@ class Attempt:
         self._require_locks()
         announce(f"row in runs of {self.work.stage}")
         published = self.context.log.append(self.context.spark, run, evidence)
-        show_published(self.context)
         if self.job is not None:
             tell_end(self.context, self.job, published, self.outputs)
+        if published.published:
+            show_published(self.context)
         return published
 
     def _require_locks(self) -> None:
@@ -312,7 +314,8 @@ class StageRunner:
     def attempt(self, work: StageRun, what: str, *, tables: Sequence[str] = ()) -> Iterator[Attempt]:
         """Open an attempt at the work, logged as `what` with its run_id and duration.
 
-        The locks of `tables` are held until it ends. Runs that others have published meanwhile are read.
+        The locks of `tables` are held until it ends. Runs that others have published meanwhile are read, and
+        the views of a catalog show them: what a view showed before may be replaced from now on.
         Where `lineage` is set, OpenLineage is told of its start and its end.
         Errors: TransientError where another process is writing one of the tables.
         """
@@ -326,6 +329,7 @@ class StageRunner:
                     previous=self.publication.latest.get(key),
                     published=self.publication.published.get(key),
                 )
+            show_published(self.context)
             started_at = now()
             describe = partial(lineage_job, self.context, work, started_at=started_at, tables=tables)
             with (
