@@ -79,7 +79,7 @@ def test_settings_that_are_made_to_cost_time_cost_none(form: str, tmp_path: Path
     (tmp_path / "base.yaml").write_text("lake: {root: lake}\n")
     (tmp_path / "local.yaml").write_text(form.format("".join(f" k{i}: 1\n" for i in range(15_000))))
     refusal = refused_within_a_second(ConfigurationError, lambda: load_settings("local", conf=tmp_path))
-    assert "15000 problems" in str(refusal)
+    assert "15,000 problems" in str(refusal)
     assert len(refusal.details) == 201
     assert refusal.details[-1] == "and 14,800 more"
 

@@ -250,9 +250,9 @@ def _names(values: object) -> set[str]:
     return {n for k, v in values.items() for n in (k, *_names(v))} if isinstance(values, dict) else set()
 
 
-def test_of_the_settings_only_those_of_s3_are_secrets() -> None:
+def test_of_the_settings_only_keys_and_tokens_are_secrets() -> None:
     names = _names(Settings().model_dump(by_alias=True))
-    assert {n for n in names if is_secret_name(n)} == {"access_key", "secret_key", "session_token"}
+    assert {n for n in names if is_secret_name(n)} == {"access_key", "api_key", "secret_key", "session_token"}
 
 
 @pytest.mark.parametrize(
