@@ -3,7 +3,7 @@
 # MAGIC # Describe the customers, and ask
 # MAGIC Segments, weeks, cohorts, correlations and claims of every day that lacks them; then questions in
 # MAGIC plain English, each answered with figures and their sources, or declined. Questions read the lake by
-# MAGIC path (`lake.root`); of a lake in a catalog, read the tables below.
+# MAGIC path (`lake.root`); of a lake in a catalog none is answered, so read the tables below.
 
 # COMMAND ----------
 

@@ -157,8 +157,11 @@ class Notebook:
     def ask(self, *questions: str) -> list[SpokenReply]:
         """Answer questions as `engage-spark ask` does, as one conversation, and show the answers.
 
-        Errors: ConfigurationError where the lake is a catalog: it is read by path.
+        Of a lake in a catalog none is answered, and that is said: questions read the lake by path.
         """
+        if self.settings.lake.catalog:
+            console.document("Questions are answered of a lake below a path; this one is in a catalog.\n")
+            return []
         from engage_spark.insight.ask import Conversation
         from engage_spark.insight.session import open_insight
 
@@ -190,11 +193,25 @@ class Notebook:
         return result
 
     def table(self, name: str) -> DataFrame:
-        """Return a table of the lake, for display."""
-        from engage_spark.lake import Lake
+        """Return what readers see of a table of the lake, for display; `runs` and its like are shown whole.
 
-        rows: DataFrame = Lake(self.settings.lake).read(self.spark, name)
-        return rows
+        The names are those of `engage-spark sql`. Nothing of a rejected or replaced run is shown.
+        Cost: a scan of `runs`; none of the table.
+        Errors: ConfigurationError where there is no such table.
+        """
+        from engage_spark.lake import Lake, RunLog
+        from engage_spark.pipelines.views import views_of
+        from engage_spark.spark.sql_text import quoted_name
+
+        lake = Lake(self.settings.lake)
+        view = {v.name: v for v in views_of(self.contract)}.get(name)
+        rows: DataFrame = lake.read(self.spark, view.stored if view else name)
+        if view is None:
+            return rows
+        runs = view.runs(RunLog(lake).publication(self.spark))
+        present = {column.lower() for column in rows.columns}
+        shown = rows.where(view.condition(runs, rows.columns, quoted_name))
+        return shown.select(*(quoted_name(c) for c in view.columns if c.lower() in present))
 
 
 def _day(text: str) -> date | None:
