@@ -347,6 +347,10 @@ def duplicate_findings(counts: DuplicateCounts, key: Sequence[str], limits: Leak
             "rows of few coarse features may be alike by chance"
         )
         if counts.across:
+            hint = (
+                "delete the table splits: the next training draws it anew, with duplicates on one side, and "
+                f"no model of before is compared with the new ones; or {hint}"
+            )
             text = (
                 f"{repeated} ({share:.1%}), and {counts.across} of {counts.groups} such groups are in "
                 "several splits or folds, since an earlier training put them there: a model is tested on "

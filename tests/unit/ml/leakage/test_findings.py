@@ -81,12 +81,14 @@ def test_more_than_one_duplicate_in_a_hundred_stops(repeated: int, stops: bool) 
     )
     assert (findings.check, findings.stops, findings.measured) == ("duplicates", stops, repeated / 1000)
     assert "3 of 5 such groups" in findings.explanation
+    assert findings.hint.startswith("delete the table splits: the next training draws it anew")
 
 
 def test_duplicates_on_one_side_are_a_note_whatever_their_share() -> None:
     (note,) = duplicate_findings(duplicate_counts(repeated=400, groups=5), ["key"], LeakLimits())
     assert (note.check, note.stops, note.measured) == ("duplicates", False, 0.4)
     assert "400 of 1000" in note.explanation and "in one split and one fold" in note.explanation
+    assert "table splits" not in note.hint, "nothing is to be drawn anew"
 
 
 def test_a_key_twice_and_a_key_on_split_keys_stop_from_the_first_on() -> None:
