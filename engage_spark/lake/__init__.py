@@ -10,7 +10,13 @@ from engage_spark.lake.arrivals import record_arrivals
 from engage_spark.lake.completeness import incomplete_deliveries
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.file_listing import InputFile
-from engage_spark.lake.input_files import InputManifest, fingerprint, list_inputs, require_known_day
+from engage_spark.lake.input_files import (
+    InputManifest,
+    fingerprint,
+    list_days,
+    list_inputs,
+    require_known_day,
+)
 from engage_spark.lake.locks import COMMIT_WAIT, Lock, table_lock
 from engage_spark.lake.read_inputs import read_inputs
 from engage_spark.lake.run_log import Evidence, RunLog, code_version, run_id
@@ -31,6 +37,7 @@ __all__ = [
     "code_version",
     "fingerprint",
     "incomplete_deliveries",
+    "list_days",
     "list_inputs",
     "path_exists",
     "read_any_format",

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from engage_spark.contract import SNAPSHOT_DATE, Table
-from engage_spark.errors import InputError
+from engage_spark.errors import InputError, NotDeliveredError
 from engage_spark.lake.delivery_names import contradicting_folders, folder_day, parse_day, undated_problems
 from engage_spark.lake.file_listing import InputFile, Listing, format_of, list_files
 from engage_spark.lake.spark_errors import translate_spark_errors
@@ -105,6 +105,44 @@ def list_inputs(
         )
         for d, fs in ordered
     ]
+
+
+def list_days(spark: SparkSession, path: str, table: Table, *, snapshot_date: date | None) -> list[date]:
+    """List the days of which a table is delivered, oldest first, by the names of folders alone.
+
+    `snapshot_date` is the day of undated files, where it is known. What is wrong with files of one day, or
+    with a folder's name, is left to `list_inputs` of a day, so that it stops no other.
+    Cost: as `list_inputs`.
+    Errors: NotDeliveredError where there is nothing; InputError where there are files, and no day can be told
+    of any; and as `list_files`.
+    """
+    listing = list_files(spark, path)
+    if listing.delta_version is not None:
+        manifests = _delta_manifests(spark, listing, table, snapshot_date, dated=True)
+        return [m.day for m in manifests if m.day is not None]
+    days: set[date] = set()
+    problems: list[str] = []
+    for f in listing.files:
+        try:
+            day = folder_day(_from_own_folder(listing, f)) or snapshot_date
+        except ValueError as e:
+            problems.append(f"{f.path}: {e}")
+            continue
+        if day is None:
+            problems.append(f"{f.path}: no {SNAPSHOT_DATE}= folder says which day it is")
+        else:
+            days.add(day)
+    if problems and not days:
+        raise InputError(
+            f"no folder says which days the files of {table.name} in {path} are of",
+            details=problems,
+            hint=f"name the folders {SNAPSHOT_DATE}=YYYY-MM-DD, or give one day alone, which then is theirs",
+        )
+    if not days:
+        raise NotDeliveredError(
+            f"{path} holds no files for {table.name}", hint="check the path; is the delivery complete?"
+        )
+    return sorted(days)
 
 
 def require_known_day(manifest: InputManifest, landed_at: datetime) -> None:
@@ -229,7 +267,7 @@ def _days(path: str, texts: Sequence[str | None], snapshot_date: date | None) ->
         )
     if not days:
         asked = f"no snapshot of {snapshot_date}" if snapshot_date else "no rows"
-        raise InputError(
+        raise NotDeliveredError(
             f"the Delta table {path} holds {asked}", hint="check --snapshot-date, or the delivery"
         )
     return days

@@ -66,8 +66,9 @@ _SEVERITY = (0, 3, 4, 2, 1)
 class PipelineStage:
     """A stage of the pipeline: once for each day, or once for all of them.
 
-    `run` is given the day, or None. `needs` names the stages without which a day does not come to this one.
-    `waits_on` are the errors that say that its time has not come, which fail nothing.
+    `run` is given the day, or None. `needs` names the stages without which a day does not come to this one,
+    or without which nothing may be published for one that is run once. `waits_on` are the errors that say
+    that its time has not come, which fail nothing.
     """
 
     name: str
@@ -100,11 +101,13 @@ def run_pipeline(
     days are those that are delivered or published; by default all. `on_result` is called with the result of
     each stage that did something.
 
-    A day that a gate rejects, or that cannot be read, ends the range: the days before it are finished, it and
-    later ones are not. With `keep_going` it is left out, and the others are finished. Monitoring that finds a
+    A day that a gate rejects, that cannot be read, or that is not whole yet ends the range: the days before
+    it are finished, it and later ones are not. With `keep_going` it is left out, and the others are finished.
+    Logs wait for a day that is not whole, since their events may name its new keys. Monitoring that finds a
     measure past its bound, and an audit that stops training, hold up no other stage; every other failure ends
-    the pipeline, with `keep_going` only what waiting may cure or nothing can. That no labels are known yet,
-    or that no model is champion, fails nothing.
+    the pipeline, with `keep_going` only what waiting may cure or nothing can. That a day is not whole, no
+    labels are known yet, no model is champion, or there are no events to make a graph of fails nothing. Where
+    `first` and `last` are one day, undated files are of that day.
 
     Cost: that of the stages, and for each stage and day one read of the run log.
     Errors: the worst that befell a stage, with the result of all: PermanentError, then ConfigurationError,
@@ -112,7 +115,13 @@ def run_pipeline(
     """
     started = time.monotonic()
     names = _stage_names(contract, stages)
-    delivered = delivered_days(spark, settings, contract=contract) if "ingest" in names else ()
+    delivered: tuple[date, ...] = ()
+    if "ingest" in names:
+        only = first if first == last else None
+        try:
+            delivered = delivered_days(spark, settings, contract=contract, snapshot_date=only)
+        except NotDeliveredError as e:  # what is published was delivered once, and may be archived by now
+            log.event(f"nothing is delivered: {e.message}", level="warning")
     published = RunContext(spark, settings, contract).log.publication(spark)
     known = {*delivered, *published.published_days(ingest_stage(contract.entity))}
     days = tuple(d for d in sorted(known) if (first or d) <= d <= (last or d))
@@ -180,21 +189,23 @@ def _plan(
         return lambda _: run(spark, settings, contract=contract, as_of=as_of)
 
     logs = [table.name for table in contract.logs]
+    of_models = _needs_of_models(settings, contract)
     stages = {
         "ingest": PipelineStage(
             name="ingest", run=by_day(run_ingest, tables=[contract.entity.name]), days=delivered
         ),
         "features": PipelineStage(name="features", run=by_day(run_features), needs=("ingest",)),
-        "graph": PipelineStage(name="graph", run=by_day(run_graph), needs=("ingest",)),
+        "graph": PipelineStage(
+            name="graph", run=by_day(run_graph), needs=("ingest",), waits_on=(NotPublishedError,)
+        ),
         "monitor": PipelineStage(
             name="monitor", run=once(run_monitor), by_day=False, waits_on=(NotPublishedError,)
         ),
-        "train": PipelineStage(name="train", run=once(run_train), by_day=False, waits_on=(NotMaturedError,)),
+        "train": PipelineStage(
+            name="train", run=once(run_train), by_day=False, needs=of_models, waits_on=(NotMaturedError,)
+        ),
         "score": PipelineStage(
-            name="score",
-            run=by_day(run_score),
-            needs=("ingest", "features", "graph"),
-            waits_on=(NoChampionError,),
+            name="score", run=by_day(run_score), needs=of_models, waits_on=(NoChampionError,)
         ),
         "analyze": PipelineStage(name="analyze", run=by_day(run_analyze), needs=("ingest",)),
     }
@@ -202,6 +213,17 @@ def _plan(
     if "ingest" in names and logs:
         plan.insert(1, PipelineStage(name=LOGS, run=by_day(run_ingest, tables=logs), by_day=False))
     return plan
+
+
+def _needs_of_models(settings: Settings, contract: Contract) -> tuple[str, ...]:
+    """Return the stages that make what models read: a stage with nothing to make is none of them."""
+    has_graph = bool(contract.of_graph_role(GraphRole.VERTICES))
+    makes = {
+        "ingest": True,
+        "features": bool(contract.derived),
+        "graph": has_graph and settings.features.graph_values == "measured",
+    }
+    return tuple(name for name, is_needed in makes.items() if is_needed)
 
 
 def run_stages(
@@ -249,6 +271,8 @@ class _Sequence:
     def _step(self, stage: PipelineStage, day: date | None) -> None:
         if self._is_left_out(stage, day):
             self._note(stage, day, StepOutcome.NOT_RUN)
+        elif stage.name == LOGS and any(s.outcome is StepOutcome.NOT_YET for s in self.steps):
+            self._note(stage, day, StepOutcome.NOT_YET, message="a snapshot beside it is not whole")
         elif stage.days is not None and day not in stage.days:
             self._note(stage, day, StepOutcome.NOT_DELIVERED)
         else:
@@ -272,17 +296,17 @@ class _Sequence:
             ):
                 result = stage.run(day)
         except stage.waits_on as e:
-            self._note(stage, day, StepOutcome.NOT_YET, started, message=e.message)
+            self._note(stage, day, StepOutcome.NOT_YET, started, message=_words(e))
         except EngageError as e:
-            if isinstance(e, NotPublishedError) and self.errors:  # what lacks has its error already
-                self._note(stage, day, StepOutcome.NOT_RUN, started, message=e.message)
+            if isinstance(e, NotPublishedError) and (self.errors or self._lacks(stage)):  # that is said there
+                self._note(stage, day, StepOutcome.NOT_RUN, started, message=_words(e))
                 return
             if isinstance(e.result, StageResult):
                 self.on_result(e.result)
             self.errors.append(e)
             self.is_over = self.is_over or self._ends(stage, e)
             outcome = StepOutcome.REJECTED if isinstance(e, GateError) else StepOutcome.FAILED
-            self._note(stage, day, outcome, started, e.exit_code, e.message)
+            self._note(stage, day, outcome, started, e.exit_code, _words(e))
         else:
             self._note_result(stage, day, result, started)
 
@@ -297,12 +321,21 @@ class _Sequence:
                 hint="deliver again, or `engage-spark ingest --force` checks it again",
             )
             self.errors.append(error)
-            self._note(stage, day, StepOutcome.REJECTED, started, error.exit_code, error.message)
+            self._note(stage, day, StepOutcome.REJECTED, started, error.exit_code, _words(error))
         elif _did_something(result):
             self.on_result(result)
             self._note(stage, day, StepOutcome.DONE, started)
         else:
-            self._note(stage, day, _without_work(result), started)
+            waiting = [n.facts["reason"] for n in result.notes if n.code == "DeliveryNotWhole"]
+            reasons = "; ".join(dict.fromkeys(map(str, waiting)))
+            self._note(stage, day, _without_work(result), started, message=reasons)
+
+    def _lacks(self, stage: PipelineStage) -> bool:
+        """Return whether a stage that runs once for all days may find nothing, since one before it did not
+        run on some day.
+        """
+        missing = set().union(*self.without.values())
+        return not stage.by_day and bool(missing & set(stage.needs))
 
     def _ends(self, stage: PipelineStage, error: EngageError) -> bool:
         """Return whether an error ends everything: others would meet it too, or nobody said to go on."""
@@ -330,6 +363,11 @@ class _Sequence:
             message=message,
         )
         self.steps.append(step)
+
+
+def _words(error: EngageError) -> str:
+    """Return what a step says of its error: what is wrong, and what to do."""
+    return f"{error.message}; {error.hint}" if error.hint else error.message
 
 
 def _did_something(result: StageResult) -> bool:

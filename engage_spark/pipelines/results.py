@@ -510,7 +510,12 @@ class StepOutcome(StrEnum):
     @property
     def is_missing(self) -> bool:
         """Whether the day does not have what the stage makes."""
-        return self in (StepOutcome.REJECTED, StepOutcome.FAILED, StepOutcome.NOT_RUN)
+        return self in (
+            StepOutcome.REJECTED,
+            StepOutcome.FAILED,
+            StepOutcome.NOT_YET,
+            StepOutcome.NOT_RUN,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

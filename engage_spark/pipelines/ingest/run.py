@@ -22,6 +22,7 @@ from engage_spark.lake import (
     InputManifest,
     code_version,
     fingerprint,
+    list_days,
     list_inputs,
     record_arrivals,
     require_known_day,
@@ -57,8 +58,9 @@ def run_ingest(
 
     A snapshot that was rejected is checked again when its files, the contract, the settings or the code have
     changed. One that cannot be read does not hold up the others. With `due_only` the snapshot of
-    `snapshot_date` is left as it is where it was checked before. `tables` names the tables of the contract
-    that are looked at, by default all.
+    `snapshot_date` is left as it is where it was checked before, and left out where it is not whole yet. A
+    log some of whose events were quarantined is checked again when there are other keys. `tables` names the
+    tables of the contract that are looked at, by default all.
 
     Cost: per table and snapshot, no job to list the files and to read their columns (see `list_files`,
     `read_inputs`); one narrow scan for the row count (footers), and
@@ -80,7 +82,9 @@ def run_ingest(
         wanted = {t.name for t in (contract.entity, *contract.logs)} if tables is None else set(tables)
         snapshots = _list_snapshots(context, snapshot_date) if contract.entity.name in wanted else []
         logs = _list_logs(context, wanted, notes)
-        snapshots, logs = whole_deliveries(context, snapshots, logs, notes, snapshot_date=snapshot_date)
+        snapshots, logs = whole_deliveries(
+            context, snapshots, logs, notes, snapshot_date=None if due_only else snapshot_date
+        )
     landings = _landings(context, (*snapshots, *(manifest for _, manifest in logs)), notes)
     outcomes: list[TableOutcome] = []
     unreadable: list[InputError] = []
@@ -105,15 +109,16 @@ def run_ingest(
     return result
 
 
-def delivered_days(spark: SparkSession, settings: Settings, *, contract: Contract) -> tuple[date, ...]:
-    """List the days of which the entity is delivered, oldest first.
+def delivered_days(
+    spark: SparkSession, settings: Settings, *, contract: Contract, snapshot_date: date | None = None
+) -> tuple[date, ...]:
+    """List the days of which the entity is delivered, oldest first. Undated files are of `snapshot_date`.
 
-    Cost: see `list_inputs`; no file is read.
-    Errors: NotDeliveredError where nothing is delivered; InputError where a folder or a file is not named as
-    a delivery is.
+    Cost: see `list_days`; no file is read.
+    Errors: NotDeliveredError where nothing is delivered; InputError where no day can be told.
     """
-    manifests = _list_snapshots(RunContext(spark, settings, contract), None)
-    return tuple(sorted(m.day for m in manifests if m.day is not None))
+    path = _entity_path(RunContext(spark, settings, contract))
+    return tuple(list_days(spark, path, contract.entity, snapshot_date=snapshot_date))
 
 
 def _is_one_file(context: RunContext) -> bool:
@@ -122,12 +127,16 @@ def _is_one_file(context: RunContext) -> bool:
     return root.lower().endswith((".parquet", ".csv", ".csv.gz"))
 
 
+def _entity_path(context: RunContext) -> str:
+    root = context.settings.input.root.rstrip("/")
+    return root if _is_one_file(context) else f"{root}/{context.contract.entity.delivered_name}"
+
+
 def _list_snapshots(context: RunContext, snapshot_date: date | None) -> list[InputManifest]:
-    root, entity = context.settings.input.root.rstrip("/"), context.contract.entity
     return list_inputs(
         context.spark,
-        root if _is_one_file(context) else f"{root}/{entity.delivered_name}",
-        entity,
+        _entity_path(context),
+        context.contract.entity,
         snapshot_date=snapshot_date,
         dated=True,
         format=context.settings.ingest.format,
@@ -261,7 +270,7 @@ def _log_delivery(
     same contract, settings and code, or rejected as they are.
 
     Its events are judged by the keys of the published snapshots of their time; where none is published yet,
-    by those of the latest attempts.
+    by those of the latest attempts. Where some were quarantined, they are judged again by other keys.
     """
     publication, stage = runner.publication, ingest_stage(runner.context.contract.entity)
     latest = {day: run for (s, day), run in publication.latest.items() if s == stage}
@@ -286,15 +295,29 @@ def _log_delivery(
         )
         known = {day: keys[day] for day in keys if day <= run.snapshot_date} or keys
         return replace(delivery, work=work, keys=known)
-    if any(
-        (run.contract_digest, run.settings_digest, run.code_version)
-        == (work.contract.digest, work.settings_digest, code_version())
+    alike = [
+        run
         for run in same
-    ):
+        if (run.contract_digest, run.settings_digest, run.code_version)
+        == (work.contract.digest, work.settings_digest, code_version())
+    ]
+    if is_judged(alike, same, keys=work.inputs["keys"]):
         return Note("LogUpToDate", {"table": table.name})
     if work.was_rejected and work.previous:
         return Note("LogRejectedBefore", {"table": table.name, "message": work.previous.message})
     return delivery
+
+
+def is_judged(alike: Sequence[Run], same: Sequence[Run], *, keys: str) -> bool:
+    """Return whether judging the files of a log again would give the same.
+
+    `same` are the published runs of the same files, `alike` those of them by the same contract, settings and
+    code. An event that one of them quarantined may have been of a key that was not there yet, so then one
+    must have known the `keys` of now.
+    """
+    if any(run.rows_quarantined for run in same):
+        return any(run.inputs.get("keys") == keys for run in alike)
+    return bool(alike)
 
 
 def _refuse_or_note(context: RunContext, delivery: TableDelivery, notes: list[Note]) -> None:

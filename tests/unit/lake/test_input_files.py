@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any, cast
 
 import pytest
 
-from engage_spark.errors import InputError
+from engage_spark.errors import InputError, NotDeliveredError
+from engage_spark.lake import input_files
 from engage_spark.lake.file_listing import InputFile, Listing
-from engage_spark.lake.input_files import InputManifest, _by_day, fingerprint, require_known_day
+from engage_spark.lake.input_files import (
+    InputManifest,
+    _by_day,
+    fingerprint,
+    list_days,
+    require_known_day,
+)
+from tests.support.deliveries import BIKES
 
 DAY = date(2025, 10, 21)
 
@@ -78,3 +87,30 @@ def test_a_delta_table_is_known_by_path_version_and_day() -> None:
 
     assert len({of(1, DAY), of(2, DAY), of(1, None)}) == 3
     assert of(1, DAY) == of(1, DAY)
+
+
+def listed_days(
+    monkeypatch: pytest.MonkeyPatch, *names: str, asked: date | None = None, size: int = 1
+) -> list[date]:
+    files = tuple(InputFile(f"/t/{n}", size, 1, n) for n in names)
+    monkeypatch.setattr(input_files, "list_files", lambda *_: Listing(root="/t", files=files))
+    return list_days(cast(Any, None), "/t", BIKES.entity, snapshot_date=asked)
+
+
+def test_a_fault_of_one_day_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("snapshot_date=2025-10-21/a.parquet", "snapshot_date=20251022/a.parquet", "readme.pdf")
+    assert listed_days(monkeypatch, *names, size=0) == [DAY]
+    mixed = ("snapshot_date=2025-10-22/dt=2025-10-20/a.csv", "snapshot_date=2025-10-21/a.parquet")
+    assert listed_days(monkeypatch, *mixed) == [DAY, date(2025, 10, 22)]
+
+
+def test_undated_files_are_of_the_one_day_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert listed_days(monkeypatch, "a.parquet", asked=DAY) == [DAY]
+    with pytest.raises(InputError, match="no folder says which days the files of stations") as refused:
+        listed_days(monkeypatch, "a.parquet", "snapshot_date=20251022/b.parquet")
+    assert len(refused.value.details) == 2 and "--snapshot-date" not in str(refused.value)
+
+
+def test_an_empty_folder_is_no_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NotDeliveredError, match="holds no files for stations"):
+        listed_days(monkeypatch)

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from types import SimpleNamespace
 
 import pytest
 
 from engage_spark.cli.render import summaries
-from engage_spark.contract import load_contract
+from engage_spark.contract import Contract, load_contract
 from engage_spark.errors import (
     ConfigurationError,
     EngageError,
     GateError,
     InputError,
     NoChampionError,
+    NotDeliveredError,
     NotPublishedError,
     TransientError,
 )
+from engage_spark.pipelines import pipeline
 from engage_spark.pipelines.pipeline import (
     STAGES,
     PipelineStage,
+    _plan,
     _ranges,
     _stage_names,
     run_stages,
@@ -34,6 +38,7 @@ from engage_spark.pipelines.results import (
     StageResult,
     StepOutcome,
 )
+from engage_spark.settings import load_settings
 from tests.support.deliveries import BIKES
 
 FIRST, SECOND, THIRD = DAYS = tuple(date(2025, 10, day) for day in (21, 22, 23))
@@ -44,14 +49,16 @@ Failures = dict[tuple[str, date | None], EngageError]
 class Stages:
     """Stand-ins for ingest, logs, features, train and score, of which some fail."""
 
-    def __init__(self, failures: Failures | None = None) -> None:
-        self.failures = failures or {}
+    def __init__(
+        self, failures: Failures | None = None, *, without: dict[tuple[str, date | None], Note] | None = None
+    ) -> None:
+        self.failures, self.without = failures or {}, without or {}
         self.calls: list[tuple[str, date | None]] = []
         self.stages = [
             PipelineStage(name="ingest", run=self.stage("ingest")),
             PipelineStage(name="logs", run=self.stage("logs"), by_day=False),
             PipelineStage(name="features", run=self.stage("features"), needs=("ingest",)),
-            PipelineStage(name="train", run=self.stage("train"), by_day=False),
+            PipelineStage(name="train", run=self.stage("train"), by_day=False, needs=("ingest", "features")),
             PipelineStage(
                 name="score",
                 run=self.stage("score"),
@@ -65,6 +72,8 @@ class Stages:
             self.calls.append((name, day))
             if failure := self.failures.get((name, day)):
                 raise failure
+            if note := self.without.get((name, day)):
+                return without_work(note)
             return StageResult(stage=name, seconds=1.0)
 
         return run
@@ -78,6 +87,12 @@ class Stages:
     def outcomes(self, *, keep_going: bool = False) -> dict[str, list[StepOutcome]]:
         steps = self.run(keep_going=keep_going)
         return {s.name: [steps[s.name, d].outcome for d in _days(s)] for s in self.stages}
+
+
+def without_work(*notes: Note) -> IngestResult:
+    return IngestResult(
+        stage="ingest", seconds=1, notes=notes, snapshots=(), rows_in=0, valid=0, quarantined=0
+    )
 
 
 def _days(stage: PipelineStage) -> tuple[date | None, ...]:
@@ -165,6 +180,98 @@ def test_what_lacks_because_of_a_failure_is_not_a_failure_of_its_own() -> None:
     assert alone.outcomes()["train"] == [FAILED]
 
 
+def test_a_day_that_is_not_whole_waits_and_so_do_the_logs() -> None:
+    part = Note("DeliveryNotWhole", {"delivery": "stations", "reason": "no _SUCCESS lies beside it"})
+    stages = Stages(without={("ingest", SECOND): part})
+    steps = stages.run()
+    assert {name: [steps[name, d].outcome for d in DAYS] for name in ("ingest", "features", "score")} == {
+        "ingest": [DONE, NOT_YET, NOT_RUN],
+        "features": [DONE, NOT_RUN, NOT_RUN],
+        "score": [DONE, NOT_RUN, NOT_RUN],
+    }
+    assert (steps["logs", None].outcome, steps["train", None].outcome) == (NOT_YET, DONE)
+    assert steps["ingest", SECOND].message == "no _SUCCESS lies beside it"
+    assert steps["logs", None].message == "a snapshot beside it is not whole"
+    assert stages.errors == () and ("logs", None) not in stages.calls
+    going_on = Stages(without={("ingest", SECOND): part}).outcomes(keep_going=True)
+    assert going_on["features"] == [DONE, NOT_RUN, DONE]
+
+
+def test_what_lacks_because_of_what_has_not_come_is_not_a_failure() -> None:
+    failures: Failures = {("train", None): NotPublishedError("no day has all"), **{
+        ("features", day): NotPublishedError("no event is published") for day in DAYS}}  # fmt: skip
+    stages = Stages(failures)
+    stages.stages[2] = PipelineStage(
+        name="features", run=stages.stage("features"), needs=("ingest",), waits_on=(NotPublishedError,)
+    )
+    assert stages.outcomes() == {
+        "ingest": [DONE] * 3,
+        "logs": [DONE],
+        "features": [NOT_YET] * 3,
+        "train": [NOT_RUN],
+        "score": [NOT_RUN] * 3,
+    }
+    assert stages.errors == ()
+
+
+def test_a_step_says_what_to_do() -> None:
+    errors = (InputError("cut off", hint="deliver again"), NoChampionError("none", hint="train"))
+    stages = Stages({("features", FIRST): errors[0], ("score", SECOND): errors[1]})
+    steps = stages.run(keep_going=True)
+    assert steps["features", FIRST].message == "cut off; deliver again"
+    assert steps["score", SECOND].message == "none; train"
+
+
+@pytest.mark.parametrize(
+    ("values", "contract", "needs"),
+    [
+        ("measured", load_contract(), ("ingest", "features", "graph")),
+        ("given", load_contract(), ("ingest", "features")),
+        ("measured", BIKES, ("ingest", "features")),
+    ],
+    ids=["measured", "given", "no graph"],
+)
+def test_models_need_the_graph_where_its_values_are_measured(
+    values: str, contract: Contract, needs: tuple[str, ...]
+) -> None:
+    settings = load_settings(overrides=[f"features.graph_values={values}"])
+    plan = _plan(None, settings, contract, STAGES, delivered=DAYS, as_of=None)  # type: ignore[arg-type]
+    by_name = {s.name: s for s in plan}
+    assert by_name["score"].needs == by_name["train"].needs == needs
+    assert NotPublishedError in by_name["graph"].waits_on
+
+
+@pytest.mark.parametrize(("first", "last", "asked"), [(FIRST, FIRST, FIRST), (FIRST, THIRD, None)])
+def test_what_is_published_goes_on_without_its_delivery(
+    monkeypatch: pytest.MonkeyPatch, first: date, last: date, asked: date | None
+) -> None:
+    days: list[date | None] = []
+
+    def archived(*_: object, snapshot_date: date | None, **__: object) -> tuple[date, ...]:
+        days.append(snapshot_date)
+        raise NotDeliveredError.at("/raw/stations")
+
+    published = SimpleNamespace(published_days=lambda _: {FIRST: None, SECOND: None})
+    context = SimpleNamespace(log=SimpleNamespace(publication=lambda _: published))
+    monkeypatch.setattr(pipeline, "RunContext", lambda *_: context)
+    monkeypatch.setattr(pipeline, "delivered_days", archived)
+    stages = [
+        PipelineStage(name="ingest", run=Stages().stage("ingest"), days=()),
+        PipelineStage(name="features", run=Stages().stage("features"), needs=("ingest",)),
+    ]
+    monkeypatch.setattr(pipeline, "_plan", lambda *_, **__: stages)
+    result = pipeline.run_pipeline(
+        None,  # type: ignore[arg-type]
+        load_settings(),
+        contract=BIKES,
+        first=first,
+        last=last,
+    )
+    assert {s.outcome for s in result.steps if s.stage == "features"} == {DONE}
+    assert {s.outcome for s in result.steps if s.stage == "ingest"} == {NOT_DELIVERED}
+    assert days == [asked], "undated files are of the one day that is asked for"
+
+
 def test_an_unexpected_exception_is_not_swallowed() -> None:
     stages = Stages()
     stages.stages[0] = PipelineStage(name="ingest", run=lambda _: 1 / 0)  # type: ignore[arg-type,return-value]
@@ -190,9 +297,7 @@ def test_a_stage_that_did_nothing_says_why(
 ) -> None:
     if isinstance(result, tuple):
         notes = tuple(Note(code, {"message": "a gate"}) for code in result)
-        result = IngestResult(
-            stage="ingest", seconds=1, notes=notes, snapshots=(), rows_in=0, valid=0, quarantined=0
-        )
+        result = without_work(*notes)
     shown: list[StageResult] = []
     stage = PipelineStage(name="ingest", run=lambda _: result)
     (step,), errors = run_stages([stage], [FIRST], on_result=shown.append)
