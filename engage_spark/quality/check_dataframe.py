@@ -32,7 +32,7 @@ from engage_spark.quality.checks.duplicate_keys import (
     with_duplicate_flag,
 )
 from engage_spark.quality.checks.expressions import refuse_other_expressions
-from engage_spark.quality.checks.references import with_orphan_flag
+from engage_spark.quality.checks.references import referred_rows, with_orphan_flag
 from engage_spark.quality.checks.row_checks import Check, row_checks
 from engage_spark.quality.count_table import count_table
 from engage_spark.quality.gates import RuleCount, evaluate_gates
@@ -148,10 +148,11 @@ def check(
     YAML.
 
     `table` names the table that `df` is (default: the entity's, or the only one). `references` are frames of
-    other tables by name, for referential integrity. `landed_at` (with a time zone) is what latency and future
-    events are measured from, `snapshot_date` the day that is described: it chooses among several days in
-    `df`. Without its day an entity's keys must be unique within each day that `df` holds. What cannot be
-    checked for lack of these is listed in `CheckResult.unchecked`.
+    other tables by name, for referential integrity, under the names that they are delivered with or those of
+    the fields. `landed_at` (with a time zone) is what latency and future events are measured from,
+    `snapshot_date` the day that is described: it chooses among several days in `df`. Without its day an
+    entity's keys must be unique within each day that `df` holds. What cannot be checked for lack of these is
+    listed in `CheckResult.unchecked`.
 
     The verdict is that of ingest in every session: ANSI mode and UTC are set while it is computed, and what
     was set before is given back.
@@ -169,8 +170,11 @@ def check(
             hint="engage_spark.check takes frames of other libraries, and paths, too",
         )
     with guarantees(df.sparkSession):
-        declared = table_of(contract, table)
-        return _check(df, declared, references or {}, landed_at, snapshot_date, None, parsed_text=False)
+        loaded = contract if isinstance(contract, Contract | Table) else load_contract(contract)
+        known = {} if isinstance(loaded, Table) else {t.name: t for t in loaded.tables}
+        referred = {n: referred_rows(of_table, known.get(n)) for n, of_table in (references or {}).items()}
+        declared = table_of(loaded, table)
+        return _check(df, declared, referred, landed_at, snapshot_date, None, parsed_text=False)
 
 
 def check_input(

@@ -16,9 +16,11 @@ from engage_spark.lake import InputManifest, list_inputs, read_any_format, read_
 from engage_spark.quality import MALFORMED, CheckResult
 from engage_spark.quality import check as check_frame
 from engage_spark.quality.check_dataframe import check_input, table_of
-from engage_spark.quality.foreign_frames import ArrowStream, Collectable, columns_of_fields, to_arrow_table
+from engage_spark.quality.checks.references import referred_rows
+from engage_spark.quality.foreign_frames import ArrowStream, Collectable, to_arrow_table
 from engage_spark.settings import Settings, load_settings
 from engage_spark.spark.compat import from_arrow
+from engage_spark.spark.guarantees import guarantees
 from engage_spark.spark.joins import union_of
 from engage_spark.spark.schema import ConformedInput, column_named, folder_flag_name
 from engage_spark.spark.session import active_session, get_session
@@ -85,7 +87,7 @@ def check(
         for name, of_table in (references or {}).items()
     }
     spark = _session_of([rows, *others.values()])
-    frames = {name: _referred(_frame(spark, other), known.get(name)) for name, other in others.items()}
+    frames = {name: _referred(spark, other, known.get(name)) for name, other in others.items()}
     if isinstance(rows, _Path) and (read := _read_files(spark, rows.path, declared, snapshot_date)):
         return check_input(
             read.input,
@@ -143,15 +145,18 @@ def _session_of(given: list[DataFrame | pa.Table | _Path]) -> SparkSession:
 
 def _frame(spark: SparkSession, data: DataFrame | pa.Table | _Path) -> DataFrame:
     if isinstance(data, _Path):
-        read = None if data.table is None else _read_files(spark, data.path, data.table, None)
-        return read_any_format(spark, data.path).rows if read is None else read.input.rows
+        return read_any_format(spark, data.path).rows
     return data if _is_spark(data) else from_arrow(spark, data)
 
 
-def _referred(rows: DataFrame, table: Table | None) -> DataFrame:
-    """Select the declared columns of rows that others refer to, called as their fields; all where none is."""
-    columns = {} if table is None else columns_of_fields(rows.columns, table)
-    return rows.select(*(column_named(c).alias(name) for name, c in columns.items())) if columns else rows
+def _referred(spark: SparkSession, data: DataFrame | pa.Table | _Path, table: Table | None) -> DataFrame:
+    """Return rows that others refer to, their keys called as their fields."""
+    if isinstance(data, _Path) and data.table is not None:
+        read = _read_files(spark, data.path, data.table, None)
+        if read is not None:
+            return read.input.rows
+    with guarantees(spark):
+        return referred_rows(_frame(spark, data), table)
 
 
 class _FilesRead(NamedTuple):

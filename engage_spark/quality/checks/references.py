@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from engage_spark.contract import Table
 from engage_spark.quality.checks.row_checks import orphan_flag_name
-from engage_spark.spark.schema import column_named
+from engage_spark.spark.schema import column_named, is_read, with_readings
 
 _KEY, _KNOWN = "__key", "__known"
+
+
+def referred_rows(rows: DataFrame, table: Table | None) -> DataFrame:
+    """Return the keys of rows that others refer to, under the names and with the values of their fields.
+
+    The columns of `rows` are called as they are delivered, or like the fields. Rows that have a verdict, and
+    rows of a table without delivered names and readings, or of one that is not declared (None), stay as they
+    are; so do rows without the key.
+    Grain: unchanged. Nulls: also where a reading fails. Cost: a projection.
+    """
+    if table is None or table.as_stored() is table or "_dq_status" in rows.columns:
+        return rows
+    keys = [f for f in table.fields if f.is_key]
+    types = {f.name: f.dataType for f in rows.schema}
+    columns = [f.delivered_name if f.delivered_name in types else f.name for f in keys]
+    if not types.keys() >= set(columns):
+        return rows
+    named = rows.select(*(column_named(c).alias(f.name) for f, c in zip(keys, columns, strict=True)))
+    texts = {f.name for f, c in zip(keys, columns, strict=True) if is_read(f, types[c])}
+    read = with_readings(named, replace(table, fields=tuple(keys)), texts=texts)
+    return read.select(*(column_named(f.name) for f in keys))
 
 
 def with_orphan_flag(

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 from pyspark.sql import functions as F
 
+from engage_spark import check as check_any
 from engage_spark.errors import InputError
 from engage_spark.gx.export import suite_of
 from engage_spark.lake import Lake
 from engage_spark.pipelines.ingest.run import run_ingest
+from engage_spark.pipelines.quality.check_data import Rows
 from engage_spark.pipelines.quality.suite_check import run_check
 from engage_spark.quality import check
 from tests.support.deliveries import content, reasons, settings_of
@@ -125,6 +127,23 @@ def test_a_frame_is_checked_as_it_is_delivered_and_again_as_it_is_stored(
     assert "__unread_tickets" not in result.rows.columns
     again = check(judged(spark, from_csv).where("_dq_status = 'valid'"), SHOP, snapshot_date=DAY)
     assert (again.row_count, again.quarantined_count) == (38, 0)
+
+
+def test_what_is_referred_to_has_the_delivered_names_or_those_of_the_contract(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    calls = spark.sql(
+        "SELECT * FROM VALUES ('S0005', '28.02.2026 13:45'), ('S9999', '28.02.2026 13:45') "
+        "AS t(`From`, `Called At`)"
+    )
+    delivered, stored = subscribers(), subscribers().rename(columns={"Customer ID": "subscriber"})
+    folder = tmp_path / "delta"
+    typed(spark).write.format("delta").option("delta.columnMapping.mode", "name").save(str(folder))
+    forms: tuple[Rows, ...] = (typed(spark), delivered, stored, stored.set_index("subscriber"), folder)
+    results = [check_any(calls, SHOP, table="call_log", references={"subscribers": f}) for f in forms]
+    results.append(check(calls, SHOP, table="call_log", references={"subscribers": typed(spark)}))
+    for result in results:
+        assert reasons(result.rows, "caller") == {"S9999": [["caller.references"]]}
 
 
 def test_a_typed_column_needs_no_reading_and_one_under_the_fields_own_name_is_not_it(
