@@ -22,7 +22,7 @@ SPARK_ERRORS = (PySparkException, Py4JError)
 _LOST = re.compile(
     r"ExecutorLost|Executor heartbeat timed out|executor \S+ (?:is )?lost|FetchFailed|MetadataFetchFailed"
     r"|Remote RPC client disassociated|SparkContext (?:was|has been) (?:shut ?down|cancelled)"
-    r"|stopped SparkContext|Answer from Java side is empty"
+    r"|stopped SparkContext|Answer from Java side is empty|All masters are unresponsive"
     r"|StatusCode\.(?:UNAVAILABLE|DEADLINE_EXCEEDED)"
     r"|Connection (?:refused|reset|closed|timed out)|Broken pipe|RETRIES_EXCEEDED|SESSION_CLOSED"
     r"|INVALID_HANDLE\.(?:SESSION|OPERATION)",
@@ -88,9 +88,14 @@ _FAULTS: tuple[tuple[str, str, str], ...] = (
         "set PYSPARK_PYTHON (or spark.pyspark.python) to a Python that every machine has",
     ),
     (
-        r"(?:java\.net\.)?BindException: ([^\n]{0,200})",
+        r"BindException: (Address already in use[^\n]{0,200})",
         "a port is occupied: {0}",
         "take the option that names the port out of spark.conf, or end what listens there",
+    ),
+    (
+        r"BindException: (Can(?:no|')t assign requested address[^\n]{0,200})",
+        "an address is none of this machine's: {0}",
+        "set spark.driver.bindAddress to an address of this machine, and see what its own name stands for",
     ),
     (
         r"((?:ClassNotFoundException|DATA_SOURCE_NOT_FOUND|Failed to find)[^\n]{0,80}\b[Dd]elta\b)",

@@ -18,9 +18,11 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from engage_spark import log
 from engage_spark.errors import ConfigurationError, EngageError, TransientError
 from engage_spark.masking import cut, is_secret_name, mask, printable
 from engage_spark.reachability import require_listener
@@ -85,12 +87,26 @@ def get_session(settings: Settings) -> SparkSession:
 def require_known(spark: SparkSession) -> None:
     """Refuse a session of a Spark that this package does not know, or whose Spark Connect can't do the work.
 
+    A Connect server that is newer than every known one is taken with a warning: a managed one is renewed by
+    others, and serves older clients.
     Cost: the version is asked for; no job.
     Errors: ConfigurationError.
     """
+    if is_connect(spark) and versions.is_newer(spark.version):
+        _warn_of_newer(spark.version)
+        return
     line = versions.line_of(spark.version)
     if is_connect(spark) and not line.connect:
         raise _without_connect(line)
+
+
+@cache
+def _warn_of_newer(version: str) -> None:
+    """Say it once a process: a session is asked for often."""
+    log.event(
+        f"this Spark Connect server has Spark {version}; none newer than {versions.DEFAULT.line} was tried",
+        level="warning",
+    )
 
 
 def _without_connect(line: versions.SparkLine) -> ConfigurationError:
@@ -343,14 +359,18 @@ def _patience(master: str) -> Iterator[None]:
         if not gave_up.is_set():
             raise
         holder._gateway = holder._jvm = None  # the next attempt starts a JVM of its own
-        raise TransientError(
-            f"the master {mask(master)} did not take the application within {PATIENCE:.0f} s",
-            hint="see that it is a Spark master of the same version as the installed pyspark, that it runs, "
-            "and that it can reach this machine (spark.driver.host)",
-        ) from e
+        raise _not_taken(mask(master), f" within {PATIENCE:.0f} s") from e
     finally:
         done.set()
         watcher.join()
+
+
+def _not_taken(master: str, within: str = "") -> TransientError:
+    return TransientError(
+        f"the master {master} did not take the application{within}",
+        hint="see that it is a Spark master of the same version as the installed pyspark, that it runs, "
+        "and that it can reach this machine (spark.driver.host)",
+    )
 
 
 def _start(builder: Any, *, where: str) -> SparkSession:
@@ -368,6 +388,8 @@ def _start(builder: Any, *, where: str) -> SparkSession:
                 bound_retries(session)
             return session
     except (*SPARK_ERRORS, OSError) as e:
+        if "All masters are unresponsive" in str(e):  # Spark gave them up before `_patience` did
+            raise _not_taken(where) from e
         what = f"no Spark session could be started on {where}"
         raise environment_fault(e, what) or ConfigurationError(
             f"{what}: {cut(first_line(e), 500)}",

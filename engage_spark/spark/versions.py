@@ -165,6 +165,11 @@ def line_of(spark: str) -> SparkLine:
     )
 
 
+def is_newer(spark: str) -> bool:
+    """Return whether a version of Spark is of a later line than every one that is known."""
+    return _numbers(spark) > max(map(_numbers, LINES))
+
+
 def installed_pair() -> SparkPair:
     """Return the Spark and the Delta of this Python environment.
 

@@ -18,6 +18,7 @@ from engage_spark.spark.failures import environment_fault, is_transient
         Py4JNetworkError("Answer from Java side is empty"),
         Py4JError("Job aborted: ExecutorLostFailure (executor 3 exited caused by one of the running tasks)"),
         Py4JError("Job 7 cancelled because SparkContext was shut down"),
+        Py4JError("Exiting due to error from cluster scheduler: All masters are unresponsive! Giving up."),
         PySparkException("[RETRIES_EXCEEDED] The maximum number of retries has been exceeded."),
     ],
     ids=lambda e: type(e).__name__,
@@ -72,6 +73,19 @@ def test_what_the_rows_cause_comes_back_on_every_retry(error: Exception) -> None
             "(starting from 4040)!",
         ),
         (
+            "java.net.BindException: Problem binding to [h:1] java.net.BindException: Address already in use",
+            "a port is occupied: Address already in use",
+        ),
+        (
+            "java.net.BindException: Cannot assign requested address: Service 'sparkDriver' failed after 16 "
+            "retries (on a random free port)!",
+            "an address is none of this machine's: Cannot assign requested address",
+        ),
+        (
+            "java.net.BindException: Can't assign requested address: bind",
+            "an address is none of this machine's: Can't assign requested address",
+        ),
+        (
             "java.lang.NoSuchMethodError: 'void org.apache.spark.X.y()'",
             "of different versions: NoSuchMethodError",
         ),
@@ -108,6 +122,7 @@ def test_a_cluster_that_does_not_fit_is_named_with_what_to_do(
         "S3Exception: Access Denied (Status Code: 403)",
         "ClassNotFoundException: org.apache.hadoop.fs.s3a.S3AFileSystem",
         "no module named after a delta",
+        "java.net.BindException: Permission denied",
     ],
 )
 def test_other_failures_are_not_the_clusters(text: str) -> None:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from py4j.protocol import Py4JError
 
 from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.settings import Settings
@@ -260,3 +261,13 @@ def test_a_master_that_answers_in_time_is_left_alone(monkeypatch: pytest.MonkeyP
     assert not gateway.killed.wait(0.5)
     with pytest.raises(ConfigurationError, match="the port"), session._patience("spark://127.0.0.1:9"):
         raise ConfigurationError("the port is occupied")
+
+
+def test_masters_that_spark_itself_gave_up_are_worth_a_retry() -> None:
+    class Builder:
+        def getOrCreate(self) -> None:  # noqa: N802 (pyspark names it)
+            raise Py4JError("Exiting due to error from cluster scheduler: All masters are unresponsive!")
+
+    with pytest.raises(TransientError, match="the master spark://a:1 did not take the application") as e:
+        session._start(Builder(), where="spark://a:1")
+    assert "spark.driver.host" in str(e.value.hint)

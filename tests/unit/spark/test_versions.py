@@ -105,7 +105,8 @@ _ConnectSession.__module__ = "pyspark.sql.connect.session"
     [
         (_Session("4.3.0"), r"Spark 4\.3\.0 is not known"),
         (_Session("3.4.1"), r"Spark 3\.4\.1 is not known"),
-        (_ConnectSession("4.3.1"), r"Spark 4\.3\.1 is not known"),
+        (_ConnectSession("3.4.1"), r"Spark 3\.4\.1 is not known"),
+        (_ConnectSession("of its own"), r"Spark of its own is not known"),
         (_ConnectSession("3.5.9"), r"Spark Connect of Spark 3\.5 can neither train models nor count"),
     ],
 )
@@ -121,6 +122,18 @@ def test_a_known_spark_is_taken_from_anybody() -> None:
     for line in LINES:
         session.require_known(_Session(f"{line}.7"))  # type: ignore[arg-type]
     session.require_known(_ConnectSession("4.0.0"))  # type: ignore[arg-type]
+
+
+def test_a_newer_connect_server_is_taken_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A managed server is renewed by others."""
+    warnings: list[str] = []
+    monkeypatch.setattr(session.log, "event", lambda text, *, level: warnings.append(f"{level}: {text}"))
+    session._warn_of_newer.cache_clear()
+    for version in ("4.3.1", "4.3.1", "10.0.0"):
+        session.require_known(_ConnectSession(version))  # type: ignore[arg-type]
+    assert [w.partition(";")[0] for w in warnings] == [
+        f"warning: this Spark Connect server has Spark {v}" for v in ("4.3.1", "10.0.0")
+    ]
 
 
 def test_connect_of_spark_3_5_is_refused_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
