@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pyspark.sql import types as T
 
 from engage_spark.contract import (
     Contract,
@@ -31,6 +32,7 @@ from engage_spark.contract import (
     stored_tables,
 )
 from engage_spark.contract.analytics import analytics_spec_of
+from engage_spark.contract.expressions import read_statement
 from engage_spark.contract.validation import LOGICAL
 from engage_spark.errors import ContractError
 from engage_spark.insight.registry import tools_of
@@ -42,7 +44,7 @@ from engage_spark.pipelines.quality.suite import export_suite
 from engage_spark.quality.gates import cuts_of
 from engage_spark.quality.stats.binning import binning
 from engage_spark.settings import Settings
-from engage_spark.spark.schema import accepted_types, spark_schema
+from engage_spark.spark.schema import accepted_types, column_problems, spark_schema, spark_type
 from tests.support.paths import DATA
 
 GOOD = DATA / "shop.odcs.yaml"
@@ -60,6 +62,29 @@ def check_tables(contract: Contract) -> None:
         cuts_of(table)
     for table in stored_tables(contract):
         spark_schema(table)
+
+
+def check_expressions(contract: Contract) -> None:
+    """Do what reading the delivered columns, the checks of rows and `features` begin with."""
+    for table in contract.tables:
+        stored = [(f.name, spark_type(f.spark_type)) for f in table.fields]
+        assert column_problems(stored, table.as_stored()) == []
+        texts = {f.name for f in table.readings}
+        delivered = [
+            (f.delivered_name, T.StringType() if f.name in texts else t)
+            for f, (_, t) in zip(table.fields, stored, strict=True)
+        ]
+        assert column_problems(delivered, table) == []
+        for f in table.readings:
+            read_statement(f.reading or "", {f.name: "string"}, f.name)
+        for rule in table.rules:
+            read_statement(rule.expression, table.column_types, rule.name)
+    for table in contract.derived:
+        types = dict(contract.table(table.source or "").column_types)
+        for f in table.fields:
+            if f.formula is not None:
+                read_statement(f.formula, types, f.name)
+                types[f.name] = f.spark_type
 
 
 def check_models(contract: Contract) -> None:
@@ -93,6 +118,7 @@ def check_analytics(contract: Contract) -> None:
 
 ENTRANCES: tuple[Callable[[Contract], None], ...] = (
     check_tables,
+    check_expressions,
     check_models,
     check_graph,
     check_analytics,
@@ -105,7 +131,9 @@ SPECIAL: dict[Any, tuple[Any, ...]] = {
     "name": ("snapshot_date", "_run_id", "a b", "${x}", "Member_ID"),
     "role": tuple(Role), "kind": tuple(TableKind), "graphRole": tuple(GraphRole), "measure": ("two",),
     "pattern": ("(", "a" * 2_001, r"\\Z"), "validValues": ([0, 1, 2], ["0", "1"], [1], [True, False]),
-    "transformLogic": ("rand()", "1", "tier", "left"), "expression": ("rand()", "tier"),
+    "transformLogic": ("rand()", "1", "tier", "left"),
+    "reading": ("rand()", "1", "TRIM(tier)", "CAST(age AS int)"), "expression": ("rand()", "tier"),
+    "physicalName": ("a b", "Tier", "tier", "${x}"),
     "bands": ([1, 10**99], [2, 1], [1, 1]), "labelWindowDays": (3_661, 400_000), "minimum": (10**99,),
     "monitoring": ({"auc": 10**99}, {"rmse": 1}, {"nothing": 1}),
 }  # fmt: skip
