@@ -113,8 +113,8 @@ bench: $(JARS) ## ingest and features against DuckDB and Polars on the same file
 	$(BIN)/python bench/features.py
 
 .PHONY: package
-package: $(INSTALLED) ## wheel, zip for --py-files and environment for spark.archives, in dist; `EXTRAS=s3,ml` says which extras
-	@$(BIN)/python deploy/spark_submit/build.py --extras "$(or $(EXTRAS),s3)"
+package: $(INSTALLED) ## wheel, zip for --py-files and environment for spark.archives, in dist; `EXTRAS=s3` leaves out what models need
+	@$(BIN)/python deploy/spark_submit/build.py $(if $(EXTRAS),--extras "$(EXTRAS)")
 
 .PHONY: lock
 lock: $(INSTALLED) ## add what pyproject.toml newly needs to requirements.lock; `make lock UPGRADE=--upgrade` renews every pin

@@ -23,6 +23,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "engage-spark"
+EXTRAS = ("s3", "ml")
+"""Extras that the environment has unless it is said otherwise: every stage runs with them."""
 OF_THE_CLUSTER = {"pyspark", "pyspark-client", "delta-spark", "py4j"}
 """Distributions that come with the cluster's Spark."""
 SITE_PACKAGES = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
@@ -112,7 +114,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT / "dist")
     parser.add_argument(
-        "--extras", default="s3", help="extras of the package in the environment, between commas"
+        "--extras",
+        default=",".join(EXTRAS),
+        help="extras of the package in the environment, between commas",
     )
     arguments = parser.parse_args()
     extras = [extra for extra in arguments.extras.split(",") if extra]

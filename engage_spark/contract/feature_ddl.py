@@ -9,7 +9,7 @@ from engage_spark.errors import ConfigurationError
 
 
 def render_feature_ddl(contract: Contract, *, published: str, schema: str) -> str:
-    """Return one statement for each table with features of the entity.
+    """Return the statements that make the schema and a view of each table with features of the entity.
 
     `published` is the schema (`catalog.schema`) of the views that show what is published, `schema` the one
     that the statements write to. A stored table may hold several runs of a day side by side, so a primary
@@ -27,6 +27,9 @@ def render_feature_ddl(contract: Contract, *, published: str, schema: str) -> st
     lines = [
         f"-- Feature tables of the contract {_line(contract.id)} {_line(contract.version)}.",
         "-- Written by `engage-spark contract ddl`; run it again when the contract changes.",
+        "-- They show what was published when they were last refreshed: REFRESH MATERIALIZED VIEW <name>.",
+        "",
+        f"CREATE SCHEMA IF NOT EXISTS {_path(schema)};",
     ]
     for table in tables:
         lines += ["", *_statement(table, published=published, schema=schema)]

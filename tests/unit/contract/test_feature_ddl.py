@@ -23,6 +23,8 @@ def test_every_table_of_features_has_its_key_its_columns_and_its_source() -> Non
     text = render_feature_ddl(ENGAGEMENT, **PLACES)
     names = re.findall(r"CREATE OR REPLACE MATERIALIZED VIEW `main`.`engage_features`.`(\w+)` \(", text)
     assert names == ["customer_features", "graph_features"]
+    made, _, _ = text.partition("CREATE OR REPLACE MATERIALIZED VIEW")
+    assert made.endswith("CREATE SCHEMA IF NOT EXISTS `main`.`engage_features`;\n\n"), "before what it holds"
     key = "PRIMARY KEY (`customer_id`, `snapshot_date` TIMESERIES)"
     assert text.count(key) == text.count("FROM `main`.`engage_published`.") == 2
     for name in names:

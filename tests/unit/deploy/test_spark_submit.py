@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -12,6 +13,7 @@ import pytest
 from engage_spark.contract import load_contract
 from engage_spark.lake.run_log import code_version
 from tests.support.packed import build, built_wheel
+from tests.support.paths import ROOT
 
 FROM_ZIP = """
 import sys, engage_spark
@@ -58,6 +60,15 @@ def test_the_environment_needs_nothing_that_the_cluster_brings() -> None:
     assert "boto3" not in build.needed_distributions([])
     with pytest.raises(SystemExit, match="no extra s4; there are dev, gx"):
         build.needed_distributions(["s4"])
+
+
+def test_unless_said_otherwise_the_environment_has_what_every_stage_needs() -> None:
+    assert {"boto3", "mlflow"} <= set(build.needed_distributions(build.EXTRAS))
+    ran = subprocess.run(
+        ["make", "-n", "package"],
+        cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "build.py" in ran.stdout and "--extras" not in ran.stdout, "one place says the default"
 
 
 def test_the_environment_runs_where_it_is_unpacked(
