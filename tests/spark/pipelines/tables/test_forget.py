@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from engage_spark.contract import graph_spec_of, load_contract
+from engage_spark.contract import graph_spec_of, load_contract, splits_table
 from engage_spark.errors import InputError, UsageError
 from engage_spark.lake import Lake
+from engage_spark.ml.data.split import split_hash
 from engage_spark.pipelines.features import run_features
 from engage_spark.pipelines.graph.run import run_graph
 from engage_spark.pipelines.ingest.run import run_ingest
@@ -22,6 +23,7 @@ from engage_spark.pipelines.tables.forget import run_forget
 from engage_spark.pipelines.tables.traces import mask_pattern
 from engage_spark.pipelines.tables.vacuum import run_vacuum
 from engage_spark.settings import Settings
+from engage_spark.spark.schema import spark_schema
 from tests.support.deliveries import BIKES, deliver, deliver_log, events, settings_of, stations, write
 from tests.support.delta_files import digests, rows
 from tests.support.kill_harness import killed_at, killed_before
@@ -142,6 +144,16 @@ def test_a_key_goes_from_every_place(spark: SparkSession, forgotten: Settings) -
     proof = run_forget(spark, settings, contract=BIKES, key=[GONE], dry_run=True)
     data = {p.place: p.remaining for p in proof.places if p.place.startswith("old ")}
     assert data["old files of stations_judged"] == data["old files of rides_judged"] == 0, data
+
+
+def test_the_hash_that_others_follow_is_counted_and_stays(spark: SparkSession, settings: Settings) -> None:
+    table, day = splits_table(BIKES), date.fromisoformat(DAY)
+    key = spark.createDataFrame([(GONE,)], "station_code string")
+    ((unit,),) = key.select(split_hash(["station_code"], settings.models.seed)).collect()
+    splits = [(k, "fit", 0, None, False, u, day, "r") for k, u in ((GONE, None), (OTHER, unit), (LONGER, 7))]
+    Lake(settings.lake).append(spark.createDataFrame(splits, spark_schema(table)), table, tag="r")
+    places = counts(run_forget(spark, settings, contract=BIKES, key=[GONE]))
+    assert (places["splits"], places["hash in splits"]) == ((1, 0), (1, 1))
 
 
 def test_it_stays_away_the_counts_follow_and_every_stage_goes_on(
