@@ -21,6 +21,7 @@ from engage_spark.lake.local_files import walk_local
 from engage_spark.lake.spark_errors import is_missing_table, to_engage_error, translate_spark_errors
 from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.files import hadoop_files, last_name, path_of_this_process
+from engage_spark.spark.guarantees import STRICT_READS
 
 GLOB = re.compile(r"([{}\[\]*?\\])")
 FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
@@ -150,7 +151,9 @@ def _listed_by_spark(spark: SparkSession, path: str) -> Listing:
         return Listing(root=path, files=(), delta_version=version)
     try:
         listed = (
-            spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(literal_path(path))
+            spark.read.options(**STRICT_READS, recursiveFileLookup="true")
+            .format("binaryFile")
+            .load(literal_path(path))
         )
         # The names come first: a file that vanishes before the rows are read is then refused.
         names = [unquote(name) for name in listed.inputFiles()]

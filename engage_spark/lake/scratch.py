@@ -19,6 +19,7 @@ from engage_spark.lake.delta import Lake
 from engage_spark.lake.spark_errors import translate_spark_errors
 from engage_spark.spark.failures import SPARK_ERRORS, first_line
 from engage_spark.spark.files import delete_directory
+from engage_spark.spark.guarantees import STRICT_READS
 
 NAME = re.compile(r"[0-9a-f]{32}")
 """Names of the folders of temporary tables, so that nothing else beside them is taken for one."""
@@ -46,7 +47,7 @@ def scratch(spark: SparkSession, lake: Lake) -> Iterator[Materialize]:
         written.append(path)
         with translate_spark_errors(f"temporary data in {path} cannot be written"):
             rows.write.parquet(path)
-        return spark.read.schema(rows.schema).parquet(path)
+        return spark.read.options(**STRICT_READS).schema(rows.schema).parquet(path)
 
     try:
         yield materialize

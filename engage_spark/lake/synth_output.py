@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from engage_spark.lake.spark_errors import to_engage_error, translate_spark_errors
 from engage_spark.lake.text_marker import read_text, write_text
 from engage_spark.spark.failures import SPARK_ERRORS
+from engage_spark.spark.guarantees import STRICT_READS
 
 MARKER = "synth-plan"
 
@@ -39,8 +40,8 @@ def path_exists(spark: SparkSession, path: str) -> bool:
     """Return whether there is a file at or below the path."""
     try:
         return (
-            not spark.read.format("binaryFile")
-            .option("recursiveFileLookup", "true")
+            not spark.read.options(**STRICT_READS, recursiveFileLookup="true")
+            .format("binaryFile")
             .load(path)
             .select("path")
             .isEmpty()

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from engage_spark.lake.spark_errors import to_engage_error, translate_spark_errors
 from engage_spark.spark.failures import SPARK_ERRORS
+from engage_spark.spark.guarantees import STRICT_READS
 
 
 def read_text(spark: SparkSession, folder: str) -> str | None:
@@ -16,7 +17,7 @@ def read_text(spark: SparkSession, folder: str) -> str | None:
     Cost: one job.
     """
     try:
-        return str(spark.read.text(folder).collect()[0][0])
+        return str(spark.read.options(**STRICT_READS).text(folder).collect()[0][0])
     except (AnalysisException, IndexError):
         return None
     except SPARK_ERRORS as e:

@@ -19,8 +19,8 @@ GUARANTEES = {
 }
 """ANSI: an overflow or a bad cast fails instead of turning into null. UTC: a day is the same day everywhere.
 The last two: a broken or vanished file fails instead of silently losing its rows. A session that has no such
-options to show or set, as on serverless compute, loses none either: every reader of files says the same as an
-option of its own (`STRICT_READS`)."""
+options to show or set, as on serverless compute, loses none either: every reader of files but Delta's says
+the same as an option of its own (`STRICT_READS`). Delta's goes by the session, whose default is to fail."""
 
 STRICT_READS = {"ignoreCorruptFiles": "false", "ignoreMissingFiles": "false"}
 """Options of a reader of files."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.spark.files import delete_directory, put_directory
+from engage_spark.spark.guarantees import STRICT_READS
 from engage_spark.tracking.client import import_mlflow, silence_mlflow
 
 if TYPE_CHECKING:
@@ -119,8 +120,8 @@ def _fetch(spark: SparkSession, model: PipelineModel, target: Path, place: str) 
     try:
         model.write().save(place)
         rows = (
-            spark.read.format("binaryFile")
-            .option("recursiveFileLookup", "true")
+            spark.read.options(**STRICT_READS, recursiveFileLookup="true")
+            .format("binaryFile")
             .load(place)
             .select("path", "content")
             .collect()

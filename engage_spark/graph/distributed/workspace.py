@@ -25,6 +25,7 @@ from pyspark.sql import DataFrame, SparkSession
 from engage_spark.errors import ConfigurationError
 from engage_spark.graph.distributed.resources import host_memory
 from engage_spark.spark.compat import send_file
+from engage_spark.spark.guarantees import STRICT_READS
 
 if TYPE_CHECKING:
     from engage_spark.graph.kernels.csr import Csr
@@ -213,7 +214,7 @@ def _write_parquet_below(directory: Path) -> Materialize:
     def materialize(rows: DataFrame, name: str) -> DataFrame:
         path = f"file:{directory}/{name}"
         rows.write.parquet(path)
-        return rows.sparkSession.read.schema(rows.schema).parquet(path)
+        return rows.sparkSession.read.options(**STRICT_READS).schema(rows.schema).parquet(path)
 
     return materialize
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from engage_spark.errors import ConfigurationError
 from engage_spark.numerics.dtypes import F64, I32
 from engage_spark.spark.compat import to_arrow
+from engage_spark.spark.guarantees import STRICT_READS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -177,17 +178,12 @@ def read_ensemble(spark: SparkSession, path: str) -> Ensemble:
     kind = str(metadata["class"]).rsplit(".", 1)[-1]
     if kind not in (*FORESTS, *BOOSTED, *SINGLE):
         raise ConfigurationError(f"{path} holds a {kind}, which has no trees of MLlib", hint=_MEND)
+    stored = to_arrow(spark.read.options(**STRICT_READS).parquet(f"{path}/data")).to_pylist()
     if kind in SINGLE:
-        rows, weights = (
-            [(0, row) for row in to_arrow(spark.read.parquet(f"{path}/data")).to_pylist()],
-            {0: 1.0},
-        )
+        rows, weights = [(0, row) for row in stored], {0: 1.0}
     else:
-        rows = [
-            (row["treeID"], row["nodeData"])
-            for row in to_arrow(spark.read.parquet(f"{path}/data")).to_pylist()
-        ]
-        tree_rows = spark.read.parquet(f"{path}/treesMetadata").collect()
+        rows = [(row["treeID"], row["nodeData"]) for row in stored]
+        tree_rows = spark.read.options(**STRICT_READS).parquet(f"{path}/treesMetadata").collect()
         weights = {row[0]: (1.0 / len(tree_rows) if kind in FORESTS else row[2]) for row in tree_rows}
     classes = kind.endswith("ClassificationModel") and kind not in BOOSTED
     trees: dict[int, list[Node]] = {number: [] for number in sorted(weights)}
@@ -233,7 +229,8 @@ def _mllib_split(split: Any, path: str) -> tuple[int, float, bool]:
 
 def read_metadata(spark: SparkSession, path: str) -> Mapping[str, Any]:
     """Read what Spark notes beside every saved stage: its class, uid and parameters."""
-    return dict(json.loads("".join(row[0] for row in spark.read.text(f"{path}/metadata").collect())))
+    lines = spark.read.options(**STRICT_READS).text(f"{path}/metadata").collect()
+    return dict(json.loads("".join(row[0] for row in lines)))
 
 
 def stage_path(spark: SparkSession, path: str, uid: str) -> str:

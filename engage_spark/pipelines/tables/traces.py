@@ -14,6 +14,7 @@ from engage_spark.lake.scratch import NAME as SCRATCH
 from engage_spark.pipelines.context import RunContext
 from engage_spark.settings import Settings
 from engage_spark.spark.files import list_folder
+from engage_spark.spark.guarantees import STRICT_READS
 
 _EDGE = r"[\p{L}\p{N}]"
 PICTURES = "_pictures"
@@ -101,13 +102,13 @@ def count_in_old_files(context: RunContext, name: str, where: str, texts: Sequen
     location = lake.location(name)
     with translate_spark_errors(f"{location} cannot be read"):
         rows = lake.read(spark, name)
-        files = spark.read.schema(rows.schema).option("recursiveFileLookup", "true")
-        every = files.option("pathGlobFilter", "*.parquet").parquet(location)
+        files = spark.read.options(**STRICT_READS, recursiveFileLookup="true")
+        every = files.schema(rows.schema).option("pathGlobFilter", "*.parquet").parquet(location)
         data = [c for c in rows.columns if c in every.columns]
         n_old = every.where("input_file_name() NOT LIKE '%/\\\\_delta\\\\_log/%'").select(*data).where(where)
         count = n_old.count() - rows.where(where).count()
         if texts:
-            commits = spark.read.option("recursiveFileLookup", "true").option("pathGlobFilter", "*.json")
+            commits = spark.read.options(**STRICT_READS, recursiveFileLookup="true", pathGlobFilter="*.json")
             shown = commits.text(f"{location}/_delta_log").where(F.col("value").rlike(mask_pattern(texts)))
             count += shown.count()
     return count

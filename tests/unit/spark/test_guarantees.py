@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from engage_spark.spark.guarantees import (
     session_option,
     set_guarantees,
 )
+from tests.support.paths import ROOT
 
 
 class Conf:
@@ -68,3 +70,33 @@ def test_a_session_that_hides_another_option_is_refused() -> None:
 def test_another_failure_of_an_option_is_not_taken_for_that() -> None:
     with pytest.raises(RuntimeError, match="server is gone"):
         set_guarantees(session(Conf(OF_FILES, "the server is gone")))
+
+
+READER = re.compile(r"(?:spark|sparkSession)\.read(\..{0,60})")
+STRICT = re.compile(r"\.options\(\*\*(STRICT_READS|options|_csv_options\(delimiter,null\))[,)]")
+
+
+def readers(text: str) -> list[str]:
+    """Return what follows each `spark.read` in a module."""
+    return READER.findall(re.sub(r"\s+", "", text))
+
+
+def lenient(text: str) -> list[str]:
+    """Return the readers of files in a module that do not say that a lost file fails."""
+    return [call for call in readers(text) if not (STRICT.match(call) or call.startswith('.format("delta")'))]
+
+
+def test_each_reader_of_files_but_deltas_says_that_a_lost_file_fails() -> None:
+    modules = {str(path): path.read_text() for path in (ROOT / "engage_spark").rglob("*.py")}
+    assert {path: found for path, text in modules.items() if (found := lenient(text))} == {}
+    assert sum(len(readers(text)) for text in modules.values()) > 15
+    for path in ("lake/any_format.py", "lake/read_inputs.py"):
+        assert "        **STRICT_READS,\n" in modules[str(ROOT / "engage_spark" / path)], "among its options"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["spark.read.parquet(p)", "rows.sparkSession.read.schema(s).text(p)", "spark.read\n    .options(a='b')"],
+)
+def test_a_reader_that_does_not_is_seen(text: str) -> None:
+    assert lenient(text)
