@@ -14,6 +14,7 @@ import typer
 
 from engage_spark.cli import console
 from engage_spark.cli.common import require_path, settings_of, show, spark_of
+from engage_spark.errors import ConfigurationError
 from engage_spark.text_files import write_text
 
 if TYPE_CHECKING:
@@ -63,7 +64,11 @@ def contract_new(
     ] = None,
     currency: Annotated[str | None, typer.Option(help="of --money, such as EUR")] = None,
     money_source: Annotated[str | None, typer.Option(help="who says the figures of --money")] = None,
-    ask: Annotated[bool, typer.Option(help="ask in a terminal for what is not given")] = True,
+    ask: Annotated[
+        bool,
+        typer.Option(help="ask in a terminal for targets, protected fields, days and money not given"),
+    ] = True,
+    overwrite: Annotated[bool, typer.Option(help="replace the file of --out where there is one")] = False,
 ) -> None:
     """Write a contract that goes all the way from data that nobody has declared: drafted as `quality profile`
     does, with targets, protected fields and money as given or as asked for.
@@ -72,6 +77,11 @@ def contract_new(
     from engage_spark.quality.profiling.choices import Choices
 
     settings = settings_of(ctx)
+    if out.exists() and not overwrite:
+        raise ConfigurationError(
+            f"{out} is there already, and may have been edited",
+            hint="give another --out, or --overwrite to replace it",
+        )
     require_path(settings, source)
     given = Choices(
         targets=tuple(target or ()),
@@ -121,6 +131,13 @@ def _pair(text: str, option: str, form: str) -> tuple[str, str]:
 
 def _money(figures: str, currency: str | None, source: str | None) -> dict[str, Any]:
     """Return the property `money` from three figures."""
+    value, cost, success = _figures(figures)
+    if not currency or not source:
+        raise typer.BadParameter("say the --currency and the --money-source, too", param_hint="--money")
+    return {"value": value, "cost": cost, "success": success, "currency": currency, "source": source}
+
+
+def _figures(figures: str) -> tuple[float, float, float]:
     try:
         value, cost, success = (float(part) for part in figures.split(","))
     except ValueError:
@@ -129,9 +146,27 @@ def _money(figures: str, currency: str | None, source: str | None) -> dict[str, 
         raise typer.BadParameter(
             f"{figures!r}: value and cost are above 0, success is a share", param_hint="--money"
         )
-    if not currency or not source:
-        raise typer.BadParameter("say the --currency and the --money-source, too", param_hint="--money")
-    return {"value": value, "cost": cost, "success": success, "currency": currency, "source": source}
+    return value, cost, success
+
+
+def _ask_money(name: str, answer: Callable[[str], str]) -> dict[str, Any] | None:
+    """Ask for the money of a target until it can be used; None where there is none."""
+
+    def answer_that_is_used(question: str) -> str:
+        while not (text := answer(question)):
+            console.stderr("an answer is needed")
+        return text
+
+    while figures := answer(f"money of {name}: {_MONEY} (none: no decisions are made)"):
+        try:
+            _figures(figures)
+        except typer.BadParameter as e:
+            console.stderr(e.message)
+        else:
+            return _money(
+                figures, answer_that_is_used("in which currency"), answer_that_is_used("who says so")
+            )
+    return None
 
 
 def ask_choices(
@@ -140,7 +175,13 @@ def ask_choices(
     """Ask on the terminal for what was not given; an empty answer leaves it out."""
     from dataclasses import replace
 
-    from engage_spark.quality.profiling.choices import find_column, likely_positive, target_values
+    from engage_spark.quality.profiling.choices import (
+        find_column,
+        has_two_classes,
+        is_asked_for_positive,
+        likely_positive,
+        target_values,
+    )
 
     def answer(question: str, usual: str = "") -> str:
         asked = (prompt or typer.prompt)(question, default=usual, show_default=bool(usual), err=True)
@@ -159,10 +200,9 @@ def ask_choices(
     positive, money = dict(given.positive), dict(given.money)
     for name in targets:
         draft = find_column(drafts, name)
-        values = target_values(draft) if draft else ()
-        is_named = name in positive or not values or set(values) == {"0", "1"}
-        if draft and draft.type == "string" and not is_named:
-            usual = likely_positive(values) or ""
+        if draft and name not in positive and is_asked_for_positive(draft):
+            values = target_values(draft)
+            usual = (likely_positive(values) if draft.type == "string" else None) or ""
             positive[name] = answer(f"which value of {name} is predicted ({', '.join(values)})", usual)
     protected = given.protected or columns("by which columns may nobody be treated unlike others")
     label_days = given.label_days
@@ -172,9 +212,11 @@ def ask_choices(
             label_days = int(days)
             break
         console.stderr(f"{days!r} is no number of days from 0 to 3660")
-    for name in (n for n in targets if n in positive and n not in money):
-        if figures := answer(f"money of {name}: {_MONEY} (none: no decisions are made)"):
-            money[name] = _money(figures, answer("in which currency"), answer("who says so"))
+    for name in (n for n in targets if n not in money):
+        draft = find_column(drafts, name)
+        is_of_classes = draft is not None and (bool(positive.get(name)) or has_two_classes(draft))
+        if is_of_classes and (property_of_money := _ask_money(name, answer)):
+            money[name] = property_of_money
     return replace(
         given,
         targets=targets,

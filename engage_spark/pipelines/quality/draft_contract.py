@@ -12,10 +12,11 @@ from pyspark.sql import functions as F
 
 from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE, find_contradictions, parse_contract
+from engage_spark.contract.model import RESERVED_TABLES
 from engage_spark.errors import ConfigurationError, ContractError
 from engage_spark.lake import Format, read_any_format, translate_spark_errors
 from engage_spark.pipelines.results import Note, ProfileResult
-from engage_spark.quality.profiling.choices import Choices, apply_choices
+from engage_spark.quality.profiling.choices import Choices, apply_choices, drafts_as_chosen
 from engage_spark.quality.profiling.column_draft import ColumnDraft
 from engage_spark.quality.profiling.draft_contract import (
     column_drafts,
@@ -29,6 +30,9 @@ from engage_spark.quality.profiling.personal import is_personal
 from engage_spark.quality.profiling.profile import profile
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SUFFIXES = re.compile(r"(\.(csv|parquet|pq|gz|delta))+$", re.IGNORECASE)
+_NO_FOLDER = re.compile(r"[/\\*?{}\[\]=\x00-\x1f]")
+_NEW = "contract new"
 
 
 def run_profile(
@@ -50,7 +54,8 @@ def run_profile(
     name = _table_name(path, table)
     rows, unreadable = read_any_format(spark, path, format=data_format, delimiter=delimiter, null=null)
     profiled = _profiled(rows, path, key)
-    text = draft_contract(profiled, table=name, origin=Path(path).name)
+    folder = _folder_of(path, name, is_named=table is not None)
+    text = draft_contract(profiled, table=name, origin=Path(path).name, folder=folder)
     return _result("quality profile", profiled, unreadable, text, key=key, started=started)
 
 
@@ -83,19 +88,26 @@ def run_new(
             hint="name the key with --key COLUMN (rows that share it are then quarantined)",
         )
     drafts = column_drafts(profiled)
-    document = draft_document(profiled, table=name, origin=Path(path).name)
-    if problems := apply_choices(document, drafts, choose(drafts)):
+    choices = choose(drafts)
+    drafts = drafts_as_chosen(drafts, choices)
+    folder = _folder_of(path, name, is_named=table is not None)
+    document = draft_document(profiled, table=name, origin=Path(path).name, folder=folder, drafts=drafts)
+    if problems := apply_choices(document, drafts, choices):
         raise ConfigurationError(
             "the contract cannot be written as chosen",
             details=problems,
             hint="correct the options that are named",
         )
-    text = draft_text(document, draft_comments(profiled))
-    return _result("contract new", profiled, unreadable, text, key=key, started=started)
+    text = draft_text(document, draft_comments(profiled, drafts))
+    return _result(_NEW, profiled, unreadable, text, key=key, started=started)
 
 
 def _table_name(path: str, table: str | None) -> str:
-    name = table or _name_of(path)
+    name = table or _free_name(_name_of(path))
+    if table and _free_name(table) != table:
+        raise ConfigurationError(
+            f"the package writes a table of the name {table!r} itself", hint="give another --table NAME"
+        )
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
             f"{name!r} is not a name for a table",
@@ -127,6 +139,12 @@ def _result(
     """Check the draft, and say what there is to know of it."""
     contract, problems = parse_contract(text, origin="the draft")
     if problems := [*problems, *find_contradictions(contract)]:
+        if stage == _NEW:
+            raise ConfigurationError(
+                "the contract that follows from the data and the options contradicts itself",
+                details=problems,
+                hint="give other options, or draft with `quality profile` and edit the draft",
+            )
         raise ContractError(
             "the draft contradicts itself, which is a fault of this package",
             details=problems,
@@ -158,9 +176,29 @@ def _result(
     )
 
 
+def _free_name(name: str) -> str:
+    """Return a table's name, with an ending where the package writes a table of that name."""
+    is_reserved = name.lower() in RESERVED_TABLES or name.lower().endswith("_judged")
+    return f"{name}_data" if is_reserved else name
+
+
+def _folder_of(path: str, table: str, *, is_named: bool) -> str | None:
+    """Return the table's physical name: what is delivered, where ingest would look for the table's name.
+
+    One file that people name a table for is none.
+    """
+    part = _last_part(path)
+    stem = _SUFFIXES.sub("", part)
+    is_other = stem != table and not (is_named and part != stem)
+    return stem if is_other and stem.strip(".") and not _NO_FOLDER.search(stem) else None
+
+
+def _last_part(path: str) -> str:
+    return path.rstrip("/").rsplit("/", 1)[-1]
+
+
 def _name_of(path: str) -> str:
-    stem = re.sub(
-        r"(\.(csv|parquet|pq|gz|delta))+$", "", path.rstrip("/").rsplit("/", 1)[-1], flags=re.IGNORECASE
+    cleaned = (
+        re.sub(r"\W+", "_", _SUFFIXES.sub("", _last_part(path)), flags=re.ASCII).strip("_").lower() or "table"
     )
-    cleaned = re.sub(r"\W+", "_", stem, flags=re.ASCII).strip("_").lower() or "table"
     return cleaned if not cleaned[0].isdigit() else f"t_{cleaned}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engage_spark.quality.profiling.column_draft import WHOLE, ColumnDraft
+from engage_spark.quality.profiling.column_draft import WHOLE, ColumnDraft, as_target
 from engage_spark.quality.profiling.suggest_bounds import round_bands
 
 _POSITIVE = ("yes", "true", "y", "t", "1", "churned", "lost", "left", "bad", "default", "fraud")
@@ -39,8 +39,17 @@ class Choices:
     label_days: int = 0
 
 
+def drafts_as_chosen(drafts: Sequence[ColumnDraft], choices: Choices) -> tuple[ColumnDraft, ...]:
+    """Return the drafts of columns with those of targets as targets are drafted."""
+    targets = [find_column(drafts, name) for name in choices.targets]
+    return tuple(as_target(d) if d in targets else d for d in drafts)
+
+
 def apply_choices(document: dict[str, Any], drafts: Sequence[ColumnDraft], choices: Choices) -> list[str]:
-    """Change a draft as people chose, and return what stands against it, in words."""
+    """Change a draft as people chose, and return what stands against it, in words.
+
+    `drafts` are those of the document (`drafts_as_chosen`).
+    """
     table = document["schema"][0]
     problems: list[str] = []
 
@@ -67,6 +76,9 @@ def apply_choices(document: dict[str, Any], drafts: Sequence[ColumnDraft], choic
         if wrong := _why_no_target(draft, positive.get(draft.name)):
             problems.append(f"{draft.facts.name} cannot be a target: {wrong}")
             continue
+        if draft.name in money and not _is_of_classes(draft, positive.get(draft.name)):
+            problems.append(f"{draft.facts.name} is a number, and money is for targets of two classes")
+            continue
         target = _target(document, f, draft, positive.get(draft.name))
         _put(target, "role", "target")
         if choices.label_days:
@@ -84,8 +96,25 @@ def find_column(drafts: Sequence[ColumnDraft], name: str) -> ColumnDraft | None:
 
 
 def target_values(draft: ColumnDraft) -> tuple[str, ...]:
-    """Return the values of a column that may be classes, commonest first; none of a number or an amount."""
-    return tuple(map(str, draft.listed.allowed)) if draft.listed else ()
+    """Return the values of a column that may be classes, commonest first; none of a number or an amount.
+
+    What is missing in words or blanks is none of them.
+    """
+    listed = as_target(draft).listed
+    return ("true", "false") if draft.type == "boolean" else tuple(map(str, listed.allowed if listed else ()))
+
+
+def is_asked_for_positive(draft: ColumnDraft) -> bool:
+    """Return whether a target has classes of which only people know which one is predicted."""
+    values = target_values(draft)
+    if draft.type == "boolean" or set(values) == {"0", "1"} or len(values) < 2:
+        return False
+    return draft.type == "string" or len(values) == 2
+
+
+def has_two_classes(draft: ColumnDraft) -> bool:
+    """Return whether a column is a target of two classes as it is."""
+    return len(target_values(draft)) == 2
 
 
 def likely_positive(values: Sequence[str]) -> str | None:
@@ -98,27 +127,43 @@ def _protect(f: dict[str, Any], draft: ColumnDraft) -> None:
     _put(f, "protected", True)
     if _get(f, "role") == "feature":
         _put(f, "role", "audit")
-    bands = round_bands(draft.facts.quartiles, whole=draft.type in WHOLE)
+    bands = round_bands(_quarters(draft), whole=draft.type in WHOLE)
     if bands and not draft.listed and _get(f, "bands") is None:
         _put(f, "bands", list(bands))
 
 
+def _quarters(draft: ColumnDraft) -> Sequence[float]:
+    """Return a column's quartiles; of numbers that are delivered as text, quarters between their ends."""
+    numbers = draft.facts.numbers.get(draft.reading.form) if draft.reading else None
+    if draft.facts.quartiles or numbers is None:
+        return draft.facts.quartiles
+    step = (numbers.maximum - numbers.minimum) / 4
+    return [numbers.minimum + i * step for i in (1, 2, 3)]
+
+
 def _why_no_target(draft: ColumnDraft, positive: str | None) -> str | None:
     """Return why a column cannot be a target, in words; None where it can."""
-    values, name = target_values(draft), draft.facts.name
-    shown = ", ".join(map(repr, values[:_MOST_VALUES]))
+    kind = re.split(r"[(<]", draft.type)[0]
     if draft.is_key:
         return "it is the key"
-    if draft.type not in ("string", *WHOLE, "float", "double", "boolean"):
+    if kind not in ("string", *WHOLE, "float", "double", "decimal", "boolean"):
         return f"it is of type {draft.type}; a target is a number, or one of two values"
-    if positive is not None and positive not in values:
+    return _why_no_classes(draft, positive)
+
+
+def _why_no_classes(draft: ColumnDraft, positive: str | None) -> str | None:
+    values, name = target_values(draft), draft.facts.name
+    shown = ", ".join(map(repr, values[:_MOST_VALUES]))
+    if positive is not None and _as_value(draft, positive) not in values:
         return f"{positive!r} is none of its values {shown}" if values else "it has no classes"
-    if positive is not None or draft.type in ("float", "double", "boolean"):
+    if len(values) == 1 and (draft.type == "string" or positive is not None):
+        return f"it holds one class ({shown}); what is missing is unknown, and no class"
+    if positive is not None:
         return None
     if draft.type == "string" and len(values) != 2:
         known = f"it holds {len(values)} classes ({shown})" if values else "it holds many texts"
         return f"{known}; --positive '{name}=VALUE' derives the target of one of them"
-    is_open = len(values) == 2 and set(values) != {"0", "1"} and likely_positive(values) is None
+    is_open = is_asked_for_positive(draft) and (draft.type != "string" or likely_positive(values) is None)
     return f"say which of {shown} is predicted: --positive '{name}=VALUE'" if is_open else None
 
 
@@ -127,15 +172,35 @@ def _target(
 ) -> dict[str, Any]:
     """Make a target of a field, or derive one from it, and return the target's field."""
     values = target_values(draft)
-    if draft.type == "string" and len(values) == 2:
+    if len(values) == 2:
         f.pop("classification", None)
-        _put(f, "positive", positive or likely_positive(values))
+        _put_positive(f, draft, positive or likely_positive(values))
         return f
-    if positive is not None and set(values) != {"0", "1"}:
+    if positive is not None:
         return _derived_target(document, f, draft, positive)
-    if values and set(values) != {"0", "1"}:
+    if values:
         _as_number(f, values)
     return f
+
+
+def _put_positive(f: dict[str, Any], draft: ColumnDraft, positive: str | None) -> None:
+    """Say which of two values is predicted, where it is not 1 of 0 and 1, or true."""
+    if draft.type == "string":
+        _put(f, "positive", positive)
+    elif draft.type == "boolean":
+        if positive and _as_value(draft, positive) == "false":
+            _put(f, "positive", False)
+    elif positive is not None and (positive == "0" or set(target_values(draft)) != {"0", "1"}):
+        _put(f, "positive", int(positive))
+
+
+def _as_value(draft: ColumnDraft, text: str) -> str:
+    """Return what people write as the value that it is."""
+    return text.lower() if draft.type == "boolean" else text
+
+
+def _is_of_classes(draft: ColumnDraft, positive: str | None) -> bool:
+    return positive is not None or has_two_classes(draft)
 
 
 def _derived_target(
@@ -143,7 +208,9 @@ def _derived_target(
 ) -> dict[str, Any]:
     """Derive a target of 0 and 1 from one of several classes, which the classes themselves leak into."""
     entity = document["schema"][0]
-    name = re.sub(r"\W+", "_", f"{draft.name}_is_{positive}".lower()).strip("_")
+    plain = re.sub(r"\W+", "_", f"{draft.name}_is_{positive}".lower()).strip("_")
+    taken = {p["name"].lower() for t in document["schema"] for p in t["properties"]}
+    name = next(n for n in (plain, *(f"{plain}_{i}" for i in range(2, len(taken) + 3))) if n not in taken)
     carried = [p for p in entity["properties"] if p.get("primaryKey")]
     day = {
         "name": "snapshot_date",
@@ -157,6 +224,7 @@ def _derived_target(
     }
     keys = [
         {part: p[part] for part in _KEY_PARTS}
+        | {"description": f"As in {entity['name']}."}
         | {"customProperties": [{"property": "role", "value": "identifier"}]}
         for p in carried
     ]

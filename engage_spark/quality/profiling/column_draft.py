@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from engage_spark.quality.profiling.closed_lists import ClosedList, closed_list_of
+from engage_spark.quality.profiling.closed_lists import FEW_NUMBERS, ClosedList, closed_list_of
 from engage_spark.quality.profiling.facts import ColumnFacts, TableProfile
 from engage_spark.quality.profiling.personal import NEVER_INPUT, is_personal, words
-from engage_spark.quality.profiling.readings import AmbiguousDates, SuggestedReading, reading_of
+from engage_spark.quality.profiling.readings import (
+    AmbiguousDates,
+    SuggestedReading,
+    reading_of,
+    reading_of_classes,
+)
 from engage_spark.quality.profiling.suggest_pattern import SuggestedPattern, suggest_pattern
 
 WHOLE = ("tinyint", "smallint", "int", "bigint")
@@ -77,10 +84,40 @@ def draft_column(c: ColumnFacts, name: str, profile: TableProfile) -> ColumnDraf
     )
 
 
+def as_target(draft: ColumnDraft) -> ColumnDraft:
+    """Draft a column as one that is predicted: of a text, blanks and words for what is missing are no classes
+    but null, and few whole numbers are classes.
+    """
+    c = draft.facts
+    if draft.is_key or draft.is_personal or not c.is_text or not c.values:
+        return draft
+    if draft.listed and draft.type == "string":
+        plain = Counter[str]()
+        for value, n in draft.listed.allowed.items():
+            plain[value.strip()] += n
+        classes = {v: n for v, n in plain.most_common() if v and v.upper() not in c.markers}
+        if not classes or list(classes) == list(draft.listed.allowed):
+            return draft
+        n_missing = sum(plain.values()) - sum(classes.values())
+        reading = reading_of_classes(c, draft.name, missing=n_missing)
+        return replace(draft, reading=reading, listed=replace(draft.listed, allowed=classes))
+    if draft.listed or draft.type not in WHOLE:
+        return draft
+    numbers = Counter[int]()
+    for value, n in c.values.items():
+        if re.fullmatch(r"\s*[+-]?[0-9]+\s*", value):
+            numbers[int(value)] += n
+    if not 0 < len(numbers) <= FEW_NUMBERS:
+        return draft
+    return replace(draft, listed=ClosedList(allowed=dict(numbers.most_common()), misspelt={}))
+
+
 def oddities(draft: ColumnDraft) -> list[str]:
     """Say what few rows hold that the draft does not allow, or does not make a rule of."""
     c, texts = draft.facts, []
-    if draft.reading:
+    if draft.reading and draft.reading.form == "classes":
+        texts.append(f"blanks and words for what is missing are null, in {rows(draft.reading.missing)}.")
+    elif draft.reading:
         unread, missing = draft.reading.unread, draft.reading.missing
         form = "numbers" if draft.reading.form in ("number", "amount") else draft.reading.form
         texts.append(

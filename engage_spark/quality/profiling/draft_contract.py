@@ -30,6 +30,7 @@ from typing import Any
 
 import yaml
 
+from engage_spark.contract import EVENT_DATE, SNAPSHOT_DATE
 from engage_spark.contract.json_schema import SCHEMA_FILE
 from engage_spark.contract.validation import LOGICAL, unstorable_members
 from engage_spark.quality.profiling.column_draft import (
@@ -53,12 +54,14 @@ _LEAST_ROOM, _QUARANTINE_ROOM = Fraction(1), Fraction(5)
 """Percent of cells that may be missing, and of rows that may be quarantined, where the data show less."""
 
 
-def draft_contract(profile: TableProfile, *, table: str, origin: str) -> str:
+def draft_contract(profile: TableProfile, *, table: str, origin: str, folder: str | None = None) -> str:
     """Write the YAML of a contract with one table.
 
-    `origin` says where the data lie. Deterministic; nothing in it is of the day it was made.
+    `origin` says where the data lie, `folder` what is delivered (`draft_document`). Deterministic;
+    nothing in it is of the day it was made.
     """
-    return draft_text(draft_document(profile, table=table, origin=origin), draft_comments(profile))
+    document = draft_document(profile, table=table, origin=origin, folder=folder)
+    return draft_text(document, draft_comments(profile))
 
 
 def draft_text(document: Mapping[str, Any], comments: Sequence[str]) -> str:
@@ -68,8 +71,20 @@ def draft_text(document: Mapping[str, Any], comments: Sequence[str]) -> str:
     return "".join(f"# {line}".rstrip() + "\n" for line in lines) + text
 
 
-def draft_document(profile: TableProfile, *, table: str, origin: str) -> dict[str, Any]:
-    """Draft a contract with one table, as plain data."""
+def draft_document(
+    profile: TableProfile,
+    *,
+    table: str,
+    origin: str,
+    folder: str | None = None,
+    drafts: Sequence[ColumnDraft] | None = None,
+) -> dict[str, Any]:
+    """Draft a contract with one table, as plain data.
+
+    `folder` is what is delivered, where that is not called as the table; `drafts` are those of the columns,
+    where they are known.
+    """
+    drafts = column_drafts(profile) if drafts is None else drafts
     return {
         "apiVersion": "v3.1.0",
         "kind": "DataContract",
@@ -83,14 +98,14 @@ def draft_document(profile: TableProfile, *, table: str, origin: str) -> dict[st
             "limitations": "Says what these rows hold, not what they should hold: correct every "
             "bound before relying on it.",
         },
-        "schema": [_table(profile, table, _kind(profile))],
+        "schema": [_table(profile, table, _kind(profile), folder, drafts)],
     }
 
 
-def draft_comments(profile: TableProfile) -> list[str]:
+def draft_comments(profile: TableProfile, drafts: Sequence[ColumnDraft] | None = None) -> list[str]:
     """Say what a person has to look at in a draft."""
     lines = [
-        "A draft: look at each TODO, then `engage-spark --contract THIS contract lint`.",
+        "A draft: look at what is left to a person, then `engage-spark --contract THIS contract lint`.",
         f"`engage-spark contract schema --out {SCHEMA_FILE}` lets an editor complete and check it.",
     ]
     if _kind(profile) == "plain":
@@ -102,7 +117,7 @@ def draft_comments(profile: TableProfile) -> list[str]:
             lines.append(f"Look at {name}: {rows(key.shared)} share theirs; they are quarantined.")
         if key.missing:
             lines.append(f"Look at {name}: {rows(key.missing)} have none; they are quarantined.")
-    for draft in column_drafts(profile):
+    for draft in column_drafts(profile) if drafts is None else drafts:
         lines += [f"Look at {draft.name}: {text}" for text in oddities(draft)]
     return lines
 
@@ -116,7 +131,7 @@ def column_drafts(profile: TableProfile) -> tuple[ColumnDraft, ...]:
 def field_names(columns: Sequence[str]) -> list[str]:
     """Name a field for each column: by its own name where that is a word, else by the words in it."""
     plain = [name if re.fullmatch(r"\w+", name) else "" for name in columns]
-    taken = {name.lower() for name in plain if name}
+    taken = {SNAPSHOT_DATE, EVENT_DATE, *(name.lower() for name in plain if name)}
     names = []
     for column, name in zip(columns, plain, strict=True):
         free, n = name or renamed(column), 2
@@ -164,9 +179,10 @@ def renamed(name: str) -> str:
     return "_".join(w.lower() for w in WORDS.findall(name)) or "column"
 
 
-def _table(profile: TableProfile, table: str, kind: str) -> dict[str, Any]:
+def _table(
+    profile: TableProfile, table: str, kind: str, folder: str | None, drafts: Sequence[ColumnDraft]
+) -> dict[str, Any]:
     cells = profile.rows * len(profile.columns)
-    drafts = column_drafts(profile)
     custom = {"type": "custom", "engine": "engage_spark"}
     share_missing = nice_share(percent(sum(d.missing for d in drafts), cells))
     complete = 100 - max(share_missing, float(_LEAST_ROOM))
@@ -221,6 +237,7 @@ def _table(profile: TableProfile, table: str, kind: str) -> dict[str, Any]:
         )
     return {
         "name": table,
+        **({"physicalName": folder} if folder else {}),
         "physicalType": "table",
         "logicalType": "object",
         "description": f"TODO: say what a row of {table} is.",
@@ -291,7 +308,7 @@ def _field(draft: ColumnDraft, profile: TableProfile) -> dict[str, Any]:
 def _limits(draft: ColumnDraft, base: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the bounds or the pattern of a column, and the properties that go with them."""
     c, options, custom = draft.facts, dict[str, Any](), list[dict[str, Any]]()
-    if draft.reading and (numbers := c.numbers.get(draft.reading.form)):
+    if draft.reading and not draft.listed and (numbers := c.numbers.get(draft.reading.form)):
         options = outward_limits(numbers.minimum, numbers.maximum, draft.type)
     elif not draft.listed and not draft.reading and base in (*WHOLE, "float", "double", "decimal"):
         options, mean = limits_of(c, personal=draft.is_personal or draft.is_key)

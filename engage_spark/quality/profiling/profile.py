@@ -98,7 +98,7 @@ def _types(df: DataFrame, dated: bool) -> tuple[dict[str, str], tuple[tuple[str,
         if f.name == SNAPSHOT_DATE and dated:
             continue
         if is_reserved_column(f.name) or f.name.lower() == SNAPSHOT_DATE:
-            left_out.append((f.name, "the name is this package's own; rename it"))
+            left_out.append((f.name, _why_reserved(f.name)))
             continue
         try:
             if kind != "void" and spark_type(kind).simpleString() != kind:
@@ -109,6 +109,15 @@ def _types(df: DataFrame, dated: bool) -> tuple[dict[str, str], tuple[tuple[str,
             continue
         types[f.name] = kind
     return types, tuple(left_out)
+
+
+def _why_reserved(name: str) -> str:
+    """Say why a column of a name of this package's own is left out, and the way out."""
+    if name.lower() == SNAPSHOT_DATE:
+        return (
+            "the day of the rows is what the folder or --snapshot-date says, and this is no date of that name"
+        )
+    return "the name is this package's own; have it delivered under another"
 
 
 def _columns(df: DataFrame, types: dict[str, str], all_quartiles: bool) -> tuple[ColumnFacts, ...]:

@@ -89,6 +89,13 @@ def _dates(c: ColumnFacts, column: str) -> SuggestedReading | AmbiguousDates | N
     return _reading(c, likeliest[0], "date", expression)
 
 
+def reading_of_classes(c: ColumnFacts, name: str, *, missing: int) -> SuggestedReading:
+    """Return how classes are read of texts of which some are blank or words for what is missing."""
+    column = quoted(name)
+    expression = _or_null(c, column, f"TRIM({column})")
+    return SuggestedReading(type="string", form="classes", expression=expression, unread=0, missing=missing)
+
+
 def _n_telling(c: ColumnFacts) -> int:
     """Count the rows that hold more than blanks and words for what is missing."""
     return c.visible - sum(c.markers.values())
