@@ -58,9 +58,9 @@ def run_ingest(
 
     A snapshot that was rejected is checked again when its files, the contract, the settings or the code have
     changed. One that cannot be read does not hold up the others. With `due_only` the snapshot of
-    `snapshot_date` is left as it is where it was checked before, and left out where it is not whole yet. A
-    log some of whose events were quarantined is checked again when there are other keys. `tables` names the
-    tables of the contract that are looked at, by default all.
+    `snapshot_date` is left as it is where it was checked before, and left out where it is not whole yet;
+    and a log some of whose events were quarantined is checked again when there are other keys. `tables` names
+    the tables of the contract that are looked at, by default all.
 
     Cost: per table and snapshot, no job to list the files and to read their columns (see `list_files`,
     `read_inputs`); one narrow scan for the row count (footers), and
@@ -270,7 +270,8 @@ def _log_delivery(
     same contract, settings and code, or rejected as they are.
 
     Its events are judged by the keys of the published snapshots of their time; where none is published yet,
-    by those of the latest attempts. Where some were quarantined, they are judged again by other keys.
+    by those of the latest attempts. Where `due_only` is set and some were quarantined, the same files are
+    judged again by other keys: days that are done one by one then end as days that are done together.
     """
     publication, stage = runner.publication, ingest_stage(runner.context.contract.entity)
     latest = {day: run for (s, day), run in publication.latest.items() if s == stage}
@@ -301,23 +302,15 @@ def _log_delivery(
         if (run.contract_digest, run.settings_digest, run.code_version)
         == (work.contract.digest, work.settings_digest, code_version())
     ]
-    if is_judged(alike, same, keys=work.inputs["keys"]):
+    # An event that one of the runs quarantined may be of a key that was not there yet.
+    may_differ = any(run.rows_quarantined for run in same) and not any(
+        run.inputs.get("keys") == work.inputs["keys"] for run in alike
+    )
+    if alike and not (runner.due_only and may_differ):
         return Note("LogUpToDate", {"table": table.name})
     if work.was_rejected and work.previous:
         return Note("LogRejectedBefore", {"table": table.name, "message": work.previous.message})
     return delivery
-
-
-def is_judged(alike: Sequence[Run], same: Sequence[Run], *, keys: str) -> bool:
-    """Return whether judging the files of a log again would give the same.
-
-    `same` are the published runs of the same files, `alike` those of them by the same contract, settings and
-    code. An event that one of them quarantined may have been of a key that was not there yet, so then one
-    must have known the `keys` of now.
-    """
-    if any(run.rows_quarantined for run in same):
-        return any(run.inputs.get("keys") == keys for run in alike)
-    return bool(alike)
 
 
 def _refuse_or_note(context: RunContext, delivery: TableDelivery, notes: list[Note]) -> None:

@@ -40,8 +40,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     return attempts
 
 
-def runner() -> StageRunner:
-    return StageRunner(context=RunContext(SESSION, SETTINGS, CONTRACT))
+def runner(*, due_only: bool = True) -> StageRunner:
+    return StageRunner(context=RunContext(SESSION, SETTINGS, CONTRACT), due_only=due_only)
 
 
 def manifest(table: str, day: date | None = None) -> InputManifest:
@@ -55,10 +55,10 @@ def publish_day(runs: list[Run], day: date) -> None:
     runs.append(work.to_run(rows_in=7, valid=7, quarantined=0, outputs={}, started_at=AT))
 
 
-def judged(runs: list[Run], *, quarantined: int) -> bool:
+def judged(runs: list[Run], *, quarantined: int, due_only: bool = True) -> bool:
     """Whether the same files of the log are judged now; if so, with so many events quarantined."""
     delivered = manifest(LOG.name)
-    delivery = ingest._log_delivery(runner(), LOG, delivered, {fingerprint([delivered]): AT})
+    delivery = ingest._log_delivery(runner(due_only=due_only), LOG, delivered, {fingerprint([delivered]): AT})
     if isinstance(delivery, Note):
         assert delivery.code == "LogUpToDate"
         return False
@@ -79,6 +79,13 @@ def test_quarantined_events_are_judged_again_when_days_are_filled_one_by_one(run
     assert not judged(runs, quarantined=0)
     publish_day(runs, THIRD)
     assert judged(runs, quarantined=0), "one that is quarantined still may be of one who is new on the third"
+
+
+def test_ingest_by_itself_judges_the_same_files_once(runs: list[Run]) -> None:
+    publish_day(runs, FIRST)
+    assert judged(runs, quarantined=2, due_only=False)
+    publish_day(runs, SECOND)
+    assert not judged(runs, quarantined=0, due_only=False), "docs/decisions/0011-publish-beside.md"
 
 
 def test_a_log_without_quarantined_events_is_judged_once(runs: list[Run]) -> None:
