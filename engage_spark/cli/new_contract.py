@@ -46,7 +46,7 @@ def contract_new(
     ] = None,
     positive: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN=VALUE", help="the value of a target of text that is predicted"),
+        typer.Option(metavar="COLUMN=VALUE", help="the value that is predicted of a target of classes"),
     ] = None,
     protected: Annotated[
         list[str] | None,

@@ -28,7 +28,7 @@ _KEY_PARTS = (
 class Choices:
     """What people say of a drafted table, each by a column's name, as it is delivered or as it is drafted.
 
-    `positive` is the value that a target of text stands for, `money` the property of that name, and
+    `positive` is the value that a target of classes stands for, `money` the property of that name, and
     `label_days` the days until the targets' values are known.
     """
 
