@@ -121,11 +121,12 @@ def _or_null(c: ColumnFacts, column: str, text: str) -> str:
 def _if_like(pattern: str, column: str, plain: str) -> str:
     """Return an expression that is `plain` where a text is of a form or blank, else one that no cast takes.
 
-    Around it may be what no one sees; the cast takes off white space, and refuses the rest.
+    Around it may be what no one sees; the cast takes off white space, and refuses the rest. A text of many
+    blanks is matched in one pass.
     """
     unseen = "[^!-~€£]*"
     return (
-        f"CASE WHEN {column} RLIKE {_text(f'^{unseen}({pattern})?{unseen}$')} THEN {plain} "
+        f"CASE WHEN {column} RLIKE {_text(f'^{unseen}({pattern}{unseen})?$')} THEN {plain} "
         "ELSE 'unreadable' END"
     )
 
