@@ -440,7 +440,7 @@ def test_the_card_counts_how_often_the_test_side_was_looked_at(shop: Shop, track
     card = mlflow.artifacts.load_text(
         f"{tracker.place.client.get_run(second.version.run_id).info.artifact_uri}/card.md"
     )
-    assert "judged on these test customers in 2 trainings" in card
+    assert f"judged on these test {CONTRACT.entity.title} in 2 trainings" in card
 
 
 def test_a_look_that_must_not_be_tagged_costs_no_promotion(
