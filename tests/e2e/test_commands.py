@@ -81,7 +81,7 @@ def demo(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Demo:
     places = overrides(synth__out=home / "raw", lake__root=home / "lake", log__spark=home / "spark.log")
     places += overrides(tracking__folder=home / "mlflow", **FEW)
     words = ["demo", "--customers", str(CUSTOMERS), *places, *LINEAR, *small_session(home)]
-    return Demo(home, run_engage_spark(*words, cwd=home), run_here(*words))
+    return Demo(home, run_engage_spark(*words, cwd=home, timeout=900), run_here(*words))
 
 
 @pytest.mark.slow
