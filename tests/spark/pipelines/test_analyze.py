@@ -274,7 +274,7 @@ def test_ten_thousand_categories_an_empty_dimension_and_an_older_contract(
     assert merged.facts["n_customers"] == n - 1000 - 199
 
     deliver(rows.iloc[:300].assign(area=None), newer, tmp_path, DAYS[1])
-    run_ingest(spark, settings, contract=newer)
+    run_ingest(spark, settings, contract=newer, snapshot_date=date.fromisoformat(DAYS[1]))
     second = run_analyze(spark, settings, contract=newer, snapshot_date=date.fromisoformat(DAYS[1]))
     (day,) = second.days
     assert day.customers == 300
