@@ -55,7 +55,10 @@ ENTRY_POINTS = {
         "engage_spark.pipelines.score",
         "engage_spark.pipelines.pipeline.run_pipeline",
     ),
-    "Results": ("engage_spark.pipelines.results",),
+    "Results": tuple(
+        f"engage_spark.pipelines.results.{part}"
+        for part in ("base", "table_stages", "model_stages", "pipeline_runs", "quality", "maintenance")
+    ),
     "Questions": (
         "engage_spark.insight.session",
         "engage_spark.insight.evidence",
