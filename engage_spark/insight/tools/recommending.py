@@ -13,9 +13,7 @@ from engage_spark.insight.experiments import customers_for_mean, customers_for_r
 from engage_spark.insight.lake_reader import LakeReader
 from engage_spark.insight.tools.common import (
     ASSOCIATION,
-    GROUP_COLUMNS,
     HIDDEN_NOTE,
-    N_COLUMN,
     SHARE,
     estimate_fact,
     estimate_of,
@@ -25,7 +23,13 @@ from engage_spark.insight.tools.common import (
     require_shown,
     unit_of,
 )
-from engage_spark.insight.tools.relating import Contrast, contrasts, target_of
+from engage_spark.insight.tools.relating import (
+    Contrast,
+    contrast_columns,
+    contrast_row,
+    contrasts,
+    target_of,
+)
 
 
 class _Plan(NamedTuple):
@@ -130,15 +134,7 @@ def _columns(
             Column(name="excess", unit="customers") if is_rate else Column(name="shortfall", unit=unit),
         )
     return (
-        *GROUP_COLUMNS,
-        Column(name="description", role=ColumnRole.TEXT),
-        Column(name=f"{measure}_in_group", unit=unit),
-        Column(name=f"{measure}_of_others", unit=unit, of_others=True),
-        Column(name=f"{measure}_of_others_n", unit="customers"),
-        Column(name="lift", unit="ratio"),
-        Column(name="lift_lower", unit="ratio"),
-        Column(name="lift_upper", unit="ratio"),
-        N_COLUMN,
+        *contrast_columns(measure, unit),
         *figures,
         Column(name="test_customers_per_half", unit="customers"),
         Column(name="how", role=ColumnRole.TEXT),
@@ -146,21 +142,8 @@ def _columns(
 
 
 def _row(p: _Plan) -> tuple[Value, ...]:
-    c = p.group
     figures = (p.missed,) if p.cost is None else (p.cost, *p.gain)
-    return (
-        *(
-            c.dimension,
-            c.segment,
-            c.description,
-            c.inside.mean,
-            c.outside.mean,
-            c.outside.n,
-            *c.lift,
-            c.inside.n,
-        ),
-        *(*figures, p.half, _how(p)),
-    )
+    return (*contrast_row(p.group), *figures, p.half, _how(p))
 
 
 def _how(p: _Plan) -> str:

@@ -208,18 +208,8 @@ def churn_drivers(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         tool="churn_drivers",
         arguments=arguments,
         facts=tuple(facts),
-        columns=(
-            *GROUP_COLUMNS,
-            Column(name="description", role=ColumnRole.TEXT),
-            Column(name=f"{measure}_in_group", unit=unit),
-            Column(name=f"{measure}_of_others", unit=unit, of_others=True),
-            Column(name=f"{measure}_of_others_n", unit="customers"),
-            Column(name="lift", unit="ratio"),
-            Column(name="lift_lower", unit="ratio"),
-            Column(name="lift_upper", unit="ratio"),
-            N_COLUMN,
-        ),
-        rows=tuple(_group_row(c) for c in sure[:limit]),
+        columns=contrast_columns(measure, unit),
+        rows=tuple(contrast_row(c) for c in sure[:limit]),
         origin=origin,
         notes=tuple(notes),
         truncated=len(sure) > limit,
@@ -232,7 +222,23 @@ def _strength(lift: Estimate) -> float:
     return lower if lower > 1 else 1 / upper if upper > 0 else float("inf")
 
 
-def _group_row(c: Contrast) -> tuple[Value, ...]:
+def contrast_columns(measure: str, unit: str | None) -> tuple[Column, ...]:
+    """Return the columns that tell a group from everybody else, for the rows of `contrast_row`."""
+    return (
+        *GROUP_COLUMNS,
+        Column(name="description", role=ColumnRole.TEXT),
+        Column(name=f"{measure}_in_group", unit=unit),
+        Column(name=f"{measure}_of_others", unit=unit, of_others=True),
+        Column(name=f"{measure}_of_others_n", unit="customers"),
+        Column(name="lift", unit="ratio"),
+        Column(name="lift_lower", unit="ratio"),
+        Column(name="lift_upper", unit="ratio"),
+        N_COLUMN,
+    )
+
+
+def contrast_row(c: Contrast) -> tuple[Value, ...]:
+    """Return what tells a group from everybody else, in the order of `contrast_columns`."""
     return (
         c.dimension,
         c.segment,
