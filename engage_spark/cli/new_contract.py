@@ -74,23 +74,18 @@ def contract_new(
     does, with targets, protected fields and money as given or as asked for.
     """
     from engage_spark.pipelines.quality.draft_contract import run_new
-    from engage_spark.quality.profiling.choices import Choices
 
     settings = settings_of(ctx)
-    if out.exists() and not overwrite:
-        raise ConfigurationError(
-            f"{out} is there already, and may have been edited",
-            hint="give another --out, or --overwrite to replace it",
-        )
+    if not overwrite:
+        _require_absent(out)
     require_path(settings, source)
-    given = Choices(
-        targets=tuple(target or ()),
-        protected=tuple(protected or ()),
-        positive=dict(_pair(p, "--positive", "COLUMN=VALUE") for p in positive or ()),
-        money={
-            name: _money(figures, currency, money_source)
-            for name, figures in (_pair(m, "--money", f"COLUMN={_MONEY}") for m in money or ())
-        },
+    given = _given(
+        targets=target or (),
+        protected=protected or (),
+        positive=positive or (),
+        money=money or (),
+        currency=currency,
+        money_source=money_source,
         label_days=label_days,
     )
     is_asked = ask and not ctx.obj.json and sys.stdin.isatty() and sys.stderr.isatty()
@@ -112,6 +107,37 @@ def contract_new(
     write_text(out, result.text)
     _write_schema(out)
     show(ctx, result)
+
+
+def _require_absent(out: Path) -> None:
+    if out.exists():
+        raise ConfigurationError(
+            f"{out} is there already, and may have been edited",
+            hint="give another --out, or --overwrite to replace it",
+        )
+
+
+def _given(
+    *,
+    targets: Sequence[str],
+    protected: Sequence[str],
+    positive: Sequence[str],
+    money: Sequence[str],
+    currency: str | None,
+    money_source: str | None,
+    label_days: int,
+) -> Choices:
+    """Return what the options say."""
+    from engage_spark.quality.profiling.choices import Choices
+
+    figures = (_pair(m, "--money", f"COLUMN={_MONEY}") for m in money)
+    return Choices(
+        targets=tuple(targets),
+        protected=tuple(protected),
+        positive=dict(_pair(p, "--positive", "COLUMN=VALUE") for p in positive),
+        money={name: _money(text, currency, money_source) for name, text in figures},
+        label_days=label_days,
+    )
 
 
 def _write_schema(out: Path) -> None:

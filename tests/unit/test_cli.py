@@ -174,9 +174,12 @@ def test_a_path_where_nothing_lies_is_told_before_spark_starts(
 def test_a_path_of_elsewhere_is_left_to_spark(
     path: str, more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    looked_at: list[Path] = []
     monkeypatch.setattr(session, "active_session", lambda: None)
+    monkeypatch.setattr(Path, "exists", lambda p: bool(looked_at.append(p)))
     settings = Settings.model_validate({"spark": {"master": "local[1]", **more}})
     common.require_path(settings, path)
+    assert looked_at == []
 
 
 def registered_commands() -> set[str]:

@@ -220,11 +220,23 @@ def test_a_master_that_nobody_runs_is_told_before_spark_starts() -> None:
             session._require_master(master)
 
 
-def test_one_of_several_masters_is_enough_and_others_are_left_to_spark() -> None:
+def test_one_of_several_masters_is_enough_and_others_are_left_to_spark(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    knocked: list[str] = []
+    original = session.require_listener
+
+    def knock(address: str, what: str, *, setting: str) -> None:
+        knocked.append(address)
+        original(address, what, setting=setting)
+
+    monkeypatch.setattr(session, "require_listener", knock)
     with listener() as port:
         session._require_master(f"spark://127.0.0.1:1,127.0.0.1:{port}")
+    assert knocked == ["127.0.0.1:1", f"127.0.0.1:{port}"]
     for master in ("", "local[2]", "yarn"):
         session._require_master(master)
+    assert len(knocked) == 2
 
 
 class _Gateway:

@@ -118,10 +118,13 @@ def test_an_existing_session_of_an_unknown_spark_is_refused(
         session.get_session(Settings())
 
 
-def test_a_known_spark_is_taken_from_anybody() -> None:
+def test_a_known_spark_is_taken_from_anybody_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    monkeypatch.setattr(session.log, "event", lambda text, **_: events.append(text))
     for line in LINES:
         session.require_known(_Session(f"{line}.7"))  # type: ignore[arg-type]
     session.require_known(_ConnectSession("4.0.0"))  # type: ignore[arg-type]
+    assert events == []
 
 
 def test_a_newer_connect_server_is_taken_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
