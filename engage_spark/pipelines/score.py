@@ -134,35 +134,37 @@ def run_score(
                 translate_spark_errors(f"{day} cannot be scored"),
             ):
                 runs += _score(runner, inputs, day, [(r, loaded[t]) for t, r in due.items()])
-    table = predictions_table(contract)
+    notes = [
+        *inputs.notes,
+        *(Note("TargetWithoutChampion", {"target": name}) for name in without_champion),
+        *(
+            Note("MeaningUnknown", {"target": c.target, "version": c.version, "name": c.name})
+            for c in without_meaning
+        ),
+        *([Note("PredictionsAsMade", {"n_days": n_as_made})] if n_as_made else []),
+        *([] if runs or n_as_made else [Note("PredictionsUpToDate")]),
+    ]
     return ScoreResult(
         stage="score",
         seconds=time.monotonic() - started,
-        locations=runner.places(table.name),
-        notes=(
-            *inputs.notes,
-            *(Note("TargetWithoutChampion", {"target": name}) for name in without_champion),
-            *(
-                Note("MeaningUnknown", {"target": c.target, "version": c.version, "name": c.name})
-                for c in without_meaning
-            ),
-            *((Note("PredictionsAsMade", {"n_days": n_as_made}),) if n_as_made else ()),
-            *(() if runs or n_as_made else (Note("PredictionsUpToDate"),)),
-        ),
-        champions=tuple(
-            UsedChampion(target=c.target, candidate=c.facts.get("candidate", ""), version=c.version)
-            for c in champions
-        ),
-        snapshots=tuple(
-            ScoredSnapshot(
-                snapshot_date=r.snapshot_date,
-                target=name,
-                run_id=r.run_id,
-                rows=r.rows_valid,
-                seconds=r.seconds,
-            )
-            for name, r in runs
-        ),
+        locations=runner.places(predictions_table(contract).name),
+        notes=tuple(notes),
+        champions=tuple(map(_used, champions)),
+        snapshots=tuple(_scored(name, run) for name, run in runs),
+    )
+
+
+def _used(c: Champion) -> UsedChampion:
+    return UsedChampion(target=c.target, candidate=c.facts.get("candidate", ""), version=c.version)
+
+
+def _scored(target: str, run: Run) -> ScoredSnapshot:
+    return ScoredSnapshot(
+        snapshot_date=run.snapshot_date,
+        target=target,
+        run_id=run.run_id,
+        rows=run.rows_valid,
+        seconds=run.seconds,
     )
 
 

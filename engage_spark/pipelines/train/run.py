@@ -38,7 +38,7 @@ from engage_spark.ml.trained_target import TrainedTarget
 from engage_spark.pipelines.context import RunContext, StageRun, past_day
 from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs, require_two_classes
 from engage_spark.pipelines.nothing_to_do import without_training
-from engage_spark.pipelines.results import Note, TrainResult
+from engage_spark.pipelines.results import Note, TrainedModel, TrainResult
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import SPLITS, TRAIN, TRAINING_RUNS
 from engage_spark.pipelines.train.inputs import TrainingSet, build_training_set, specs_of
@@ -104,25 +104,23 @@ def run_train(
     tracker = Tracker(settings.tracking, staging=settings.lake.scratch_root)
     tracker.check()
     before = {} if force else _trained_before(runner, tracker, inputs, targets, snapshots)
-    notes += [
-        Note(
-            "TrainedBefore",
-            {"run_id": run_id, "targets": tuple(t for t, of in before.items() if of == run_id)},
-        )
-        for run_id in dict.fromkeys(before.values())
-    ]
+    notes += _trained_notes(before)
     targets = tuple(t for t in targets if t.name not in before)
-    if not targets:
+
+    def result(run_id: str, models: tuple[TrainedModel, ...], locations: Mapping[str, str]) -> TrainResult:
         return TrainResult(
             stage=TRAIN,
             seconds=time.monotonic() - started,
-            locations=runner.places(TRAINING_RUNS),
+            locations=locations,
             notes=tuple(notes),
-            run_id=next(iter(before.values())),
-            targets=(),
+            run_id=run_id,
+            targets=models,
             viewer=tracker.place.viewer,
             page=tracker.place.page,
         )
+
+    if not targets:
+        return result(next(iter(before.values())), (), runner.places(TRAINING_RUNS))
     require_two_classes(context, {t.name: snapshots[t.name] for t in targets})
     stage_run = _stage_run(runner, inputs, targets, snapshots)
     specs = specs_of(context, targets, graph=inputs.graph is not None)
@@ -157,23 +155,23 @@ def run_train(
         attempt.note_output(TRAINING_RUNS, write_training_runs(context, stage_run, registered))
         attempt.note_output(SPLITS, training_set.splits_version)
         attempt.publish(rows_in=stage_run.source_rows, valid=stage_run.source_rows)
+    notes += _split_notes(training_set)
+    locations = {**runner.places(SPLITS, TRAINING_RUNS), "MLflow": tracker.place.uri}
+    return result(stage_run.run_id, tuple(map(trained_model, registered)), locations)
+
+
+def _trained_notes(before: Mapping[str, str]) -> Iterator[Note]:
+    """Note each training of before with the targets that it was of."""
+    for run_id in dict.fromkeys(before.values()):
+        names = tuple(name for name, of in before.items() if of == run_id)
+        yield Note("TrainedBefore", {"run_id": run_id, "targets": names})
+
+
+def _split_notes(training_set: TrainingSet) -> Iterator[Note]:
     if training_set.repaired_keys:
-        notes.append(Note("SplitsRepaired", {"n_keys": training_set.repaired_keys}))
+        yield Note("SplitsRepaired", {"n_keys": training_set.repaired_keys})
     if training_set.undrawn_stratum is not None:
-        notes.append(Note("SplitsNotMatured", {"target": training_set.undrawn_stratum}))
-    return TrainResult(
-        stage=TRAIN,
-        seconds=time.monotonic() - started,
-        locations={
-            **runner.places(SPLITS, TRAINING_RUNS),
-            "MLflow": tracker.place.uri,
-        },
-        notes=tuple(notes),
-        run_id=stage_run.run_id,
-        targets=tuple(map(trained_model, registered)),
-        viewer=tracker.place.viewer,
-        page=tracker.place.page,
-    )
+        yield Note("SplitsNotMatured", {"target": training_set.undrawn_stratum})
 
 
 def early_landings(landed: Mapping[date, date], targets: Sequence[Target], *, as_of: date) -> Iterator[Note]:
