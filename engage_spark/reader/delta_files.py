@@ -14,6 +14,7 @@ from engage_spark.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow.dataset as pads
+    import pyarrow.fs as pafs
     from deltalake import DeltaTable
 
 _STATUS = r"\b(status|http)\D{0,12}"
@@ -121,8 +122,23 @@ class DeltaFiles:
             # Files are told apart by their partitions alone: the bounds of every column of every file would
             # cost more than they save, and Parquet has them, too.
             partitions = pa.schema([schema.field(name) for name in table.metadata().partition_columns])
-            dataset = table.to_pyarrow_dataset(schema=partitions, file_pruning_predicate=pruned)
+            dataset = table.to_pyarrow_dataset(
+                schema=partitions, file_pruning_predicate=pruned, filesystem=self._native(name)
+            )
             return dataset.replace_schema(schema)
+
+    def _native(self, name: str) -> pafs.FileSystem | None:
+        """Return the files of a table on disk as Arrow itself reads them; None in S3, where deltalake does.
+
+        Arrow reads ahead of a query that ends early, such as by LIMIT, in threads of its own. Through
+        deltalake they call Python, and where that is ending by then, they end the process by a signal.
+        """
+        import pyarrow.fs as pafs
+
+        path = self.location(name)
+        if "://" in path or storage_options(self.settings) is not None:
+            return None
+        return pafs.SubTreeFileSystem(os.path.abspath(path), pafs.LocalFileSystem())  # noqa: PTH100 (no link is followed, no `~` read)
 
     def forget(self) -> None:
         """Close all tables, so that the next look is at their newest versions."""

@@ -66,6 +66,23 @@ def test_the_published_valid_rows_are_seen_and_no_others(lake: OpenLake) -> None
     assert codes(lake, "SELECT station_code FROM stations_judged WHERE _dq_status <> 'valid'") == ["X"]
 
 
+@pytest.mark.parametrize("name", ["a b#c?d", "été"])
+def test_files_on_disk_are_read_by_arrow_itself_wherever_they_lie(
+    small: SmallLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What Arrow reads ahead through Python's hands ends a process by a signal that is ending anyway."""
+    root = shutil.copytree(small.root, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    for place in (str(root), name, f"./{name}/"):
+        lake = open_lake(place, contract=small.contract)
+        (table,) = {v.stored for v in lake.views.values() if v.name == "stations"}
+        dataset = lake._files.dataset(table)
+        assert all("py" not in f.filesystem.type_name for f in dataset.get_fragments())
+        assert codes(lake, "SELECT station_code FROM stations") == codes(
+            open_lake(small.root, contract=small.contract), "SELECT station_code FROM stations"
+        )
+
+
 def test_batches_hold_what_the_table_holds_of_a_day(lake: OpenLake) -> None:
     """Neither what was replaced or quarantined, nor another day; a column that no file has is null."""
     asked = {"as_of": MONDAY, "columns": ["station_code", "docks_total", "district"]}
