@@ -13,8 +13,8 @@ from engage_spark.contract import load_contract
 from engage_spark.errors import TransientError
 from engage_spark.lake import InputFile, InputManifest, RunLog, code_version, fingerprint
 from engage_spark.pipelines.context import RunContext
+from engage_spark.pipelines.ingest import deliveries, whole_deliveries
 from engage_spark.pipelines.ingest import run as ingest
-from engage_spark.pipelines.ingest import whole_deliveries
 from engage_spark.pipelines.ingest.validate_table import TableDelivery
 from engage_spark.pipelines.results import IngestResult, Note
 from engage_spark.pipelines.runner import StageRunner
@@ -58,7 +58,9 @@ def publish_day(runs: list[Run], day: date) -> None:
 def judged(runs: list[Run], *, quarantined: int, due_only: bool = True) -> bool:
     """Whether the same files of the log are judged now; if so, with so many events quarantined."""
     delivered = manifest(LOG.name)
-    delivery = ingest._log_delivery(runner(due_only=due_only), LOG, delivered, {fingerprint([delivered]): AT})
+    delivery = deliveries.log_delivery(
+        runner(due_only=due_only), LOG, delivered, {fingerprint([delivered]): AT}
+    )
     if isinstance(delivery, Note):
         assert delivery.code == "LogUpToDate"
         return False
@@ -100,8 +102,8 @@ def test_a_day_that_is_not_whole_waits_where_what_is_due_is_done(
 ) -> None:
     snapshot = manifest(CONTRACT.entity.name, FIRST)
     monkeypatch.setattr(ingest, "_list_snapshots", lambda *_: [snapshot])
-    monkeypatch.setattr(ingest, "_list_logs", lambda *_: [])
-    monkeypatch.setattr(ingest, "_landings", lambda *_: {})
+    monkeypatch.setattr(ingest, "list_logs", lambda *_: [])
+    monkeypatch.setattr(ingest, "landing_times", lambda *_: {})
     monkeypatch.setattr(whole_deliveries, "incomplete_deliveries", lambda *_, **__: {0: "no _SUCCESS"})
 
     def run(*, due_only: bool) -> IngestResult:
