@@ -20,6 +20,7 @@ KILLS = [
 ]
 FAULTS = ["tests/e2e/test_storage_faults.py"]
 SPARKS = ["tests/e2e/test_spark_lines.py"]
+AIRFLOW = ["tests/e2e/test_airflow_dag.py"]
 LAKE = ["tests/spark/pipelines/test_lake_model.py", "tests/spark/pipelines/test_year.py"]
 PIECES = {
     "connect": ["tests/spark", "--spark", "connect-all", "-m", "not long"],
@@ -28,7 +29,11 @@ PIECES = {
     "faults": [*FAULTS, "-m", "long"],
     "lake": [*LAKE, "-m", "long", "-s"],
     "sparks": [*SPARKS, "-m", "long", "-s"],
-    "marked": ["tests", "-m", "long", *(f"--ignore={path}" for path in (*KILLS, *FAULTS, *LAKE, *SPARKS))],
+    "airflow": [*AIRFLOW, "-m", "long"],
+    "marked": [
+        *("tests", "-m", "long"),
+        *(f"--ignore={path}" for path in (*KILLS, *FAULTS, *LAKE, *SPARKS, *AIRFLOW)),
+    ],
 }
 """Arguments of pytest by name. A piece takes at most two hours; what would take longer becomes two."""
 
