@@ -72,9 +72,9 @@ def with_indicator(**changes: Any) -> Callable[[Doc], None]:
 
 
 def problems_of(change: Callable[[Doc], None]) -> list[str]:
-    doc = yaml.safe_load(BIKES)
+    doc = yaml.load(BIKES, yaml.CSafeLoader)
     change(doc)
-    contract, problems = parse_contract(yaml.safe_dump(doc), origin="c")
+    contract, problems = parse_contract(yaml.dump(doc, Dumper=yaml.CSafeDumper), origin="c")
     return problems + analytics_problems(contract)
 
 
@@ -184,12 +184,12 @@ def test_what_the_stage_could_not_do_is_refused_by_the_lint(
 
 
 def test_the_lint_of_a_file_has_these_refusals_and_the_stage_raises_them(tmp_path: Path) -> None:
-    doc = yaml.safe_load(BIKES)
+    doc = yaml.load(BIKES, yaml.CSafeLoader)
     with_indicator(aim="docks_total")(doc)
     path = tmp_path / "c.odcs.yaml"
-    path.write_text(yaml.safe_dump(doc), encoding="utf-8")
+    path.write_text(yaml.dump(doc, Dumper=yaml.CSafeDumper), encoding="utf-8")
     assert any("not a target" in x for x in lint(path))
-    contract, _ = parse_contract(yaml.safe_dump(doc), origin="c")
+    contract, _ = parse_contract(yaml.dump(doc, Dumper=yaml.CSafeDumper), origin="c")
     with pytest.raises(ContractError, match="cannot be analyzed"):
         analytics_spec_of(contract)
 
@@ -214,11 +214,11 @@ _VALUES = st.recursive(
     uses=_VALUES,
 )
 def test_no_declaration_makes_the_lint_fail(kind: str, entries: Doc, uses: Any) -> None:
-    doc = yaml.safe_load(BIKES)
+    doc = yaml.load(BIKES, yaml.CSafeLoader)
     put(entity(doc), "claims", [CLAIM | {"kind": kind} | entries])
     put(entity(doc), "indicators", [INDICATOR | {k: v for k, v in entries.items() if k in INDICATOR}])
     put(field(doc, "docks_total"), "analytics", uses)
-    contract, problems = parse_contract(yaml.safe_dump(doc), origin="c")
+    contract, problems = parse_contract(yaml.dump(doc, Dumper=yaml.CSafeDumper), origin="c")
     if not problems + analytics_problems(contract):
         assert analytics_spec_of(contract).claims
 
@@ -321,9 +321,9 @@ def test_only_columns_that_are_used_are_read_and_only_their_tables() -> None:
     names = {c.name for c in SPEC.columns}
     assert {"gender", "content_virality_raw", "network_centrality_measured", "tenure_band"} <= names
     assert not names & {"customer_id", "community_id", "high_ltv_rating_over_4_5_v1", "betweenness"}
-    doc = yaml.safe_load(BIKES)
+    doc = yaml.load(BIKES, yaml.CSafeLoader)
     put(field(doc, "docks_total"), "analytics", ["metric"])
-    contract, _ = parse_contract(yaml.safe_dump(doc), origin="c")
+    contract, _ = parse_contract(yaml.dump(doc, Dumper=yaml.CSafeDumper), origin="c")
     assert {c.table for c in analytics_spec_of(contract).columns} == {"stations"}
 
 
@@ -357,7 +357,7 @@ def feature(name: str, kind: str, **more: Any) -> Doc:
 
 
 def with_fields(*fields: Doc) -> Doc:
-    doc: Doc = yaml.safe_load(BIKES)
+    doc: Doc = yaml.load(BIKES, yaml.CSafeLoader)
     entity(doc)["properties"] += fields
     return doc
 
@@ -370,7 +370,7 @@ def test_names_that_nobody_declared_for_analytics_never_collide() -> None:
         feature("Retention", "number"),
     )
     put(entity(doc), "active", "active")
-    contract, problems = parse_contract(yaml.safe_dump(doc), origin="c")
+    contract, problems = parse_contract(yaml.dump(doc, Dumper=yaml.CSafeDumper), origin="c")
     assert problems + analytics_problems(contract) == []
     spec = analytics_spec_of(contract)
     sources = {m.name: m.source for m in spec.metrics}
@@ -389,7 +389,7 @@ def test_names_that_nobody_declared_for_analytics_never_collide() -> None:
 @pytest.mark.parametrize(("name", "kind"), [("active", "boolean"), ("customers", "integer")])
 def test_a_reserved_name_that_was_declared_is_refused(name: str, kind: str) -> None:
     doc = with_fields(feature(name, kind, analytics=["metric"]))
-    contract, _ = parse_contract(yaml.safe_dump(doc), origin="c")
+    contract, _ = parse_contract(yaml.dump(doc, Dumper=yaml.CSafeDumper), origin="c")
     assert any(f"a metric {name!r}; the name is reserved" in x for x in analytics_problems(contract))
 
 
@@ -401,7 +401,7 @@ def test_claims_of_shares_that_would_have_one_name_have_two() -> None:
     )
     put(field(doc, "docks_total"), "analytics", ["metric"])
     put(entity(doc), "claims", [CLAIM | {"kind": "customers", "claimed": 5, "name": "plan_pro_share"}])
-    contract, problems = parse_contract(yaml.safe_dump(doc), origin="c")
+    contract, problems = parse_contract(yaml.dump(doc, Dumper=yaml.CSafeDumper), origin="c")
     assert problems + analytics_problems(contract) == []
     spec = analytics_spec_of(contract)
     shares = {c.name: c for c in spec.claims if c.kind is ClaimKind.REFERENCE_SHARE}
@@ -412,14 +412,14 @@ def test_claims_of_shares_that_would_have_one_name_have_two() -> None:
 
 
 def test_tables_that_share_the_name_of_a_column_are_told_apart() -> None:
-    doc = yaml.safe_load(BIKES)
+    doc = yaml.load(BIKES, yaml.CSafeLoader)
     derived = next(
         t
         for t in doc["schema"]
         if any(p == {"property": "kind", "value": "derived"} for p in t["customProperties"])
     )
     doc["schema"].append(copy.deepcopy(derived) | {"name": "other_features"})
-    contract, problems = parse_contract(yaml.safe_dump(doc), origin="c")
+    contract, problems = parse_contract(yaml.dump(doc, Dumper=yaml.CSafeDumper), origin="c")
     assert problems + analytics_problems(contract) == []
     spec = analytics_spec_of(contract)
     columns = {c.name: (c.table, c.field) for c in spec.columns if "features" in c.table}
@@ -435,7 +435,7 @@ def test_a_quartile_of_a_field_gives_way_to_a_field_of_its_name() -> None:
         feature("size", "number", analytics=["metric", "quartiles"]),
         feature("size_quartile", "string", analytics=["dimension"]),
     )
-    contract, problems = parse_contract(yaml.safe_dump(doc), origin="c")
+    contract, problems = parse_contract(yaml.dump(doc, Dumper=yaml.CSafeDumper), origin="c")
     assert problems + analytics_problems(contract) == []
     kinds = {d.name: d.kind for d in analytics_spec_of(contract).dimensions}
     assert kinds["size_quartile"] is DimensionKind.CATEGORY
@@ -443,14 +443,14 @@ def test_a_quartile_of_a_field_gives_way_to_a_field_of_its_name() -> None:
 
 
 def test_a_number_of_months_or_a_date_is_the_month_of_a_cohort() -> None:
-    doc = yaml.safe_load(BIKES)
+    doc = yaml.load(BIKES, yaml.CSafeLoader)
     put(field(doc, "docks_total"), "analytics", ["metric", "cohort"])
     field(doc, "docks_total")["customProperties"] = [
         p for p in field(doc, "docks_total")["customProperties"] if p["property"] != "unit"
     ]
     put(field(doc, "docks_total"), "unit", "months")
     put(field(doc, "docks_total"), "cohortName", "opened")
-    contract, problems = parse_contract(yaml.safe_dump(doc), origin="c")
+    contract, problems = parse_contract(yaml.dump(doc, Dumper=yaml.CSafeDumper), origin="c")
     assert problems == []
     spec = analytics_spec_of(contract)
     assert [(c.name, c.is_month) for c in spec.cohorts] == [("opened", True)]

@@ -39,9 +39,11 @@ def reading(doc: Doc, name: str, text: Any) -> None:
 
 
 def said(change: Callable[[Doc], Any]) -> list[str]:
-    doc = yaml.safe_load(PATH.read_text(encoding="utf-8"))
+    doc = yaml.load(PATH.read_text(encoding="utf-8"), yaml.CSafeLoader)
     change(doc)
-    contract, problems = parse_contract(yaml.safe_dump(doc, sort_keys=False), origin=PATH.name)
+    contract, problems = parse_contract(
+        yaml.dump(doc, Dumper=yaml.CSafeDumper, sort_keys=False), origin=PATH.name
+    )
     return [*problems, *find_contradictions(contract)]
 
 

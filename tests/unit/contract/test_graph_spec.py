@@ -68,10 +68,10 @@ def with_kinds(doc: Doc, kinds: dict[str, str], values: list[str]) -> None:
 
 
 def violations(tmp_path: Path, change: Callable[[Doc], Any]) -> list[str]:
-    doc = yaml.safe_load(CHESS.read_text(encoding="utf-8"))
+    doc = yaml.load(CHESS.read_text(encoding="utf-8"), yaml.CSafeLoader)
     change(doc)
     path = tmp_path / "c.odcs.yaml"
-    path.write_text(yaml.safe_dump(doc, sort_keys=False), encoding="utf-8")
+    path.write_text(yaml.dump(doc, Dumper=yaml.CSafeDumper, sort_keys=False), encoding="utf-8")
     return lint(path)
 
 

@@ -102,9 +102,11 @@ def changed(change: Any) -> tuple[Contract, list[str]]:
     """The contract of the bikes, its doc changed, and what contradicts itself in it."""
     from engage_spark.contract import parse_contract
 
-    doc = yaml.safe_load((DATA / "bikes.odcs.yaml").read_text(encoding="utf-8"))
+    doc = yaml.load((DATA / "bikes.odcs.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
     change({t["name"]: t for t in doc["schema"]})
-    contract, problems = parse_contract(yaml.safe_dump(doc, sort_keys=False), origin="bikes")
+    contract, problems = parse_contract(
+        yaml.dump(doc, Dumper=yaml.CSafeDumper, sort_keys=False), origin="bikes"
+    )
     return contract, [*problems, *find_contradictions(contract)]
 
 
