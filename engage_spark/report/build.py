@@ -20,6 +20,7 @@ from engage_spark.report.sections.groups import cohorts, segments
 from engage_spark.report.sections.models import models
 from engage_spark.report.sections.quality import quality
 from engage_spark.report.source import Source
+from engage_spark.report.table_files import TableFile, table_files
 
 Make = Callable[[Source], PageSection]
 PARTS: tuple[tuple[str, str, str, Make], ...] = (
@@ -46,7 +47,7 @@ ATTEMPTS = 2
 @dataclass(frozen=True)
 class Report:
     """A page and what it shows: `day` is None where nothing is published; `absent` names the sections that
-    have nothing to show.
+    have nothing to show; `tables` are the tables of the page as files.
     """
 
     html: str
@@ -54,6 +55,7 @@ class Report:
     snapshots: int
     sections: tuple[str, ...]
     absent: tuple[str, ...]
+    tables: tuple[TableFile, ...]
 
 
 def build_report(lake: OpenLake, *, as_of: date | None = None) -> Report:
@@ -124,4 +126,5 @@ def _report(source: Source, sections: list[PageSection]) -> Report:
         snapshots=len(days),
         sections=tuple(s.key for s in sections),
         absent=tuple(s.key for s in sections if s.missing is not None),
+        tables=table_files(sections),
     )
