@@ -35,7 +35,8 @@ def contract_new(
     out: Annotated[Path, typer.Option(help="file to write; the JSON schema for editors is put beside it")],
     table: Annotated[str | None, typer.Option(help="what to call the table (default: by the path)")] = None,
     data_format: Annotated[
-        Literal["auto", "parquet", "csv", "delta"], typer.Option("--format", help="how to read PATH")
+        Literal["auto", "parquet", "csv", "delta"],
+        typer.Option("--data-format", "--format", help="how to read PATH"),
     ] = "auto",
     key: Annotated[
         list[str] | None,

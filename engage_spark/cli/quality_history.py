@@ -24,7 +24,8 @@ def profile(
     out: Annotated[Path | None, typer.Option(help="file to write (default: standard output)")] = None,
     table: Annotated[str | None, typer.Option(help="what to call the table (default: by the path)")] = None,
     data_format: Annotated[
-        Literal["auto", "parquet", "csv", "delta"], typer.Option("--format", help="how to read PATH")
+        Literal["auto", "parquet", "csv", "delta"],
+        typer.Option("--data-format", "--format", help="how to read PATH"),
     ] = "auto",
     key: Annotated[
         list[str] | None,

@@ -127,7 +127,8 @@ def _too_long(name: str) -> InputError:
 
 
 def parse_header(header: bytes, *, name: str, delimiter: str, declared: Collection[str]) -> Sequence[str]:
-    """Return the columns of a header line; one without a name, or a second of a name, gets another.
+    """Return the columns of a header line; one without a name is `_c0` by its place, a second of a name gets
+    another.
 
     Errors: InputError for a header that is no UTF-8, that is not there, that names a declared column twice,
     or that another delimiter splits into more declared columns.
@@ -201,13 +202,21 @@ def _known(columns: Sequence[str], declared: Collection[str]) -> int:
 
 
 def _unique(columns: Sequence[str], declared: Collection[str]) -> Sequence[str]:
-    """Rename undeclared columns that have no name, or the name of one before; what they hold is left out."""
-    taken = {name.lower() for name in (*columns, *declared)}
+    """Rename columns that have no name, or the name of one before.
+
+    The first column without a name is `_c0`, as Spark calls it and a draft declares it. What has the name of
+    one before is left out, so it never gets that of a declared column.
+    """
+    named = {name.lower() for name in columns}
+    taken = named | {name.lower() for name in declared}
     unique: list[str] = []
     seen: set[str] = set()
     for i, column in enumerate(columns):
         name = column
-        if not column or column.lower() in seen:
+        if not column and f"_c{i}" not in named:
+            name = f"_c{i}"
+            taken.add(name)
+        elif not column or column.lower() in seen:
             base = f"{column or '_c'}{i}"
             name = next(n for n in chain([base], (f"{base}_{k}" for k in count(1))) if n.lower() not in taken)
             taken.add(name.lower())

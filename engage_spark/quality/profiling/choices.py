@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -83,6 +84,7 @@ def apply_choices(document: dict[str, Any], drafts: Sequence[ColumnDraft], choic
         _put(target, "role", "target")
         if choices.label_days:
             _put(target, "labelWindowDays", choices.label_days)
+            _let_be_unknown(table, f)
         if draft.name in money:
             _put(target, "money", dict(money[draft.name]))
     return problems
@@ -130,6 +132,20 @@ def _protect(f: dict[str, Any], draft: ColumnDraft) -> None:
     bands = round_bands(_quarters(draft), whole=draft.type in WHOLE)
     if bands and not draft.listed and _get(f, "bands") is None:
         _put(f, "bands", list(bands))
+
+
+def _let_be_unknown(table: dict[str, Any], f: dict[str, Any]) -> None:
+    """Let a whole day lack a label: who has a window of days does not know it of the newest ones."""
+    f.pop("required", None)
+    others = [q for q in f.pop("quality", ()) if q["metric"] != "nullValues"]
+    f.update({"quality": others} if others else {})
+    f["customProperties"] = [p for p in f["customProperties"] if p["property"] != "referenceShares"]
+    share = 100 / len(table["properties"])
+    for gate in [q for q in table.get("quality", ()) if q.get("implementation") == "completeness"]:
+        bound = math.floor(gate["mustBeGreaterOrEqualTo"] - share)
+        gate["mustBeGreaterOrEqualTo"] = bound
+        if bound <= 0:
+            table["quality"].remove(gate)
 
 
 def _quarters(draft: ColumnDraft) -> Sequence[float]:

@@ -123,7 +123,7 @@ def oddities(draft: ColumnDraft) -> list[str]:
         texts.append(
             f"text, read as {draft.reading.type} ({form})"
             + (f"; {rows(missing)} without a value" if missing else "")
-            + (f"; {rows(unread)} cannot be read, and are quarantined" if unread else "")
+            + (f"; {rows(unread)} cannot be read: quarantined" if unread else "")
             + "."
         )
     if draft.ambiguous:

@@ -24,6 +24,7 @@ What a person has to look at stands as comments at the top.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -50,6 +51,7 @@ from engage_spark.quality.profiling.suggest_bounds import (
     round_bands,
 )
 
+_UNNAMED = re.compile(r"_c([0-9]+)")
 _LEAST_ROOM, _QUARANTINE_ROOM = Fraction(1), Fraction(5)
 """Percent of cells that may be missing, and of rows that may be quarantined, where the data show less."""
 
@@ -129,8 +131,11 @@ def column_drafts(profile: TableProfile) -> tuple[ColumnDraft, ...]:
 
 
 def field_names(columns: Sequence[str]) -> list[str]:
-    """Name a field for each column: by its own name where that is a word, else by the words in it."""
-    plain = [name if re.fullmatch(r"\w+", name) else "" for name in columns]
+    """Name a field for each column: by its own name where that is a word, else by the words in it.
+
+    `_c0` is a column of CSV without a name, by its place: `column_1`.
+    """
+    plain = [name if re.fullmatch(r"\w+", name) and not _UNNAMED.fullmatch(name) else "" for name in columns]
     taken = {SNAPSHOT_DATE, EVENT_DATE, *(name.lower() for name in plain if name)}
     names = []
     for column, name in zip(columns, plain, strict=True):
@@ -175,8 +180,12 @@ def _why_plain(profile: TableProfile) -> list[str]:
 
 
 def renamed(name: str) -> str:
-    """Return the name in small letters, digits and underscores."""
-    return "_".join(w.lower() for w in WORDS.findall(name)) or "column"
+    """Return the name in small letters of any script, digits and underscores."""
+    if unnamed := _UNNAMED.fullmatch(name):
+        return f"column_{int(unnamed[1]) + 1}"
+    parts = re.findall(r"[^\W_]+", unicodedata.normalize("NFC", name))
+    words = (w for part in parts for w in (WORDS.findall(part) if part.isascii() else [part]))
+    return "_".join(w.lower() for w in words) or "column"
 
 
 def _table(

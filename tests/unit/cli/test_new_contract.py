@@ -86,6 +86,11 @@ def test_a_file_that_is_there_is_replaced_only_where_an_option_says_so(
     assert load_contract(out).entity.name == "members"
 
 
+@pytest.mark.parametrize("option", ["--data-format", "--format"])
+def test_the_format_is_said_as_hints_call_it_and_as_before(tmp_path: Path, option: str) -> None:
+    assert new(tmp_path / "c.odcs.yaml", "members.txt", option, "csv") == 0
+
+
 @pytest.mark.parametrize(
     ("source", "options", "table", "delivered"),
     [

@@ -98,11 +98,16 @@ def test_columns_without_a_name_or_with_a_second_one_get_another_one() -> None:
     assert header(b",id,n,x") == ["_c0", "id", "n", "x"]
     assert header(b"id,y,y,n,x,y") == ["id", "y", "y2", "n", "x", "y5"]
     assert header(b"\xef\xbb\xbfid,n,x") == ["id", "n", "x"]
+    assert header(b",id,_c0,x", declared=("_c0", "id")) == ["_c0_1", "id", "_c0", "x"]
     # never the name of a declared column, whose values these are not
-    assert header(b",id,n,x", declared=("_c0", "id")) == ["_c0_1", "id", "n", "x"]
     assert header(b"y,y,id", declared=("id", "y1")) == ["y", "y1_1", "id"]
     assert header(b"y,y,y1,Y,id", declared=("id",)) == ["y", "y1_1", "y1", "Y3", "id"]
     assert header(b'"id","n ""q""",x') == ["id", 'n "q"', "x"]
+
+
+def test_a_column_without_a_name_is_the_one_that_a_draft_declares_by_its_place() -> None:
+    assert header(b",id,n,x", declared=("_c0", "id")) == ["_c0", "id", "n", "x"]
+    assert header(b"id,,x,", declared=("_c1", "_c3")) == ["id", "_c1", "x", "_c3"]
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,32 @@ def test_a_target_of_yes_and_no_stands_for_yes_and_has_a_window() -> None:
     assert (target.label_days, target.is_two_classes) == (30, True)
 
 
+@pytest.mark.parametrize("choices", [
+    Choices(targets=("Churned (Y/N)",), label_days=30),
+    Choices(targets=("plan",), positive={"plan": "Gold"}, label_days=30),
+])  # fmt: skip
+def test_labels_with_a_window_may_be_missing_of_a_whole_day(choices: Choices) -> None:
+    """The newest day, which is to be predicted, would else be quarantined or rejected."""
+    contract = contract_of(choices)
+    name = "churned_y_n" if choices.targets[0].startswith("Churned") else "plan"
+    label = contract.entity[name]
+    assert not label.required
+    assert not label.reference_shares
+    (gate,) = (g for g in contract.entity.gates if g.name == "completeness_overall")
+    assert gate.minimum == 86  # of 8 columns one may be empty, and 1% of the cells
+    assert contract.entity["team"].required
+
+
+def test_a_bound_on_missing_labels_goes_with_their_window() -> None:
+    def bound(label_days: int) -> float | None:
+        return (
+            contract_of(Choices(targets=("Left",), label_days=label_days), ODD).entity["Left"].max_missing_pct
+        )
+
+    assert bound(0) == 80
+    assert bound(30) is None
+
+
 def test_one_of_several_classes_becomes_a_derived_target() -> None:
     contract = contract_of(Choices(targets=("plan", "level"), positive={"plan": "Gold", "level": "3"}))
     gold, third = field(contract, "plan_is_gold"), field(contract, "level_is_3")

@@ -143,5 +143,14 @@ def test_dates_that_can_be_read_in_two_ways_are_not_guessed() -> None:
 def test_columns_of_any_name_get_fields_of_plain_names() -> None:
     columns = ["Total Charges (USD)", "total_charges_usd", "größe", "Größe.2", "a.b", "a b", "=", "Plan"]
     assert field_names(columns) == [
-        "total_charges_usd_2", "total_charges_usd", "größe", "gr_e_2", "a_b", "a_b_2", "column", "Plan",
+        "total_charges_usd_2", "total_charges_usd", "größe", "größe_2", "a_b", "a_b_2", "column", "Plan",
     ]  # fmt: skip
+
+
+def test_names_in_any_script_keep_their_letters() -> None:
+    columns = ["Região (ano)", "Straße Nr.", "Cafe\u0301 Code", "顧客 番号", "monthlyFee €"]
+    assert field_names(columns) == ["região_ano", "straße_nr", "café_code", "顧客_番号", "monthly_fee"]
+
+
+def test_columns_without_a_name_are_called_by_their_place() -> None:
+    assert field_names(["_c0", "x", "_c2", "column_3"]) == ["column_1", "x", "column_3_2", "column_3"]
