@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from engage_spark.errors import ConfigurationError, EngageError, PermanentError, TransientError
@@ -22,7 +23,7 @@ _PASSING = re.compile(
     r"timed out|timeout|connection|reset by peer|sending request|" + _STATUS + r"(429|5\d\d)\b"
 )
 _REFUSED = re.compile(
-    r"forbidden|access ?denied|signaturedoesnotmatch|permission denied|" + _STATUS + r"40[13]\b"
+    r"forbidden|access.?denied|signaturedoesnotmatch|permission denied|" + _STATUS + r"40[13]\b"
 )
 _ABSENT = re.compile(r"nosuchbucket|not found|no such file|" + _STATUS + r"404\b")
 PATIENCE = {"connect_timeout": "5s", "timeout": "14s", "max_retries": "2", "retry_timeout": "14s"}
@@ -127,8 +128,8 @@ class DeltaFiles:
             )
             return dataset.replace_schema(schema)
 
-    def _native(self, name: str) -> pafs.FileSystem | None:
-        """Return the files of a table on disk as Arrow itself reads them; None in S3, where deltalake does.
+    def _native(self, name: str) -> pafs.FileSystem:
+        """Return the files of a table as Arrow itself reads them, on disk and in S3.
 
         Arrow reads ahead of a query that ends early, such as by LIMIT, in threads of its own. Through
         deltalake they call Python, and where that is ending by then, they end the process by a signal.
@@ -136,13 +137,45 @@ class DeltaFiles:
         import pyarrow.fs as pafs
 
         path = self.location(name)
-        if "://" in path or storage_options(self.settings) is not None:
-            return None
+        if _is_in_s3(path):
+            return pafs.SubTreeFileSystem(path.partition("://")[2], self._s3)
         return pafs.SubTreeFileSystem(os.path.abspath(path), pafs.LocalFileSystem())  # noqa: PTH100 (no link is followed, no `~` read)
+
+    @cached_property
+    def _s3(self) -> pafs.S3FileSystem:
+        """S3 by what `storage_options` says; without an endpoint there, the environment's."""
+        import pyarrow.fs as pafs
+
+        options = storage_options(self.settings) or {}
+        endpoint = options.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT_URL")
+        named = {"endpoint_override": endpoint.partition("://")[2].rstrip("/")} if endpoint else {}
+        if endpoint and endpoint.startswith("http://"):
+            named["scheme"] = "http"
+        keys = {
+            argument: options[option]
+            for argument, option in (
+                ("access_key", "AWS_ACCESS_KEY_ID"),
+                ("secret_key", "AWS_SECRET_ACCESS_KEY"),
+                ("session_token", "AWS_SESSION_TOKEN"),
+                ("region", "AWS_REGION"),
+            )
+            if option in options
+        }
+        return pafs.S3FileSystem(
+            connect_timeout=5,
+            request_timeout=14,
+            force_virtual_addressing=bool(endpoint) and not self.settings.s3.path_style,
+            **named,
+            **keys,
+        )
 
     def forget(self) -> None:
         """Close all tables, so that the next look is at their newest versions."""
         self._open.clear()
+
+
+def _is_in_s3(address: str) -> bool:
+    return address.startswith(("s3:", "s3a:", "s3n:"))
 
 
 def storage_options(settings: Settings) -> dict[str, str] | None:
@@ -151,7 +184,7 @@ def storage_options(settings: Settings) -> dict[str, str] | None:
     Without keys in the settings the environment, a profile or a role decides.
     """
     root = settings.lake.root or ""
-    if not root.startswith(("s3:", "s3a:", "s3n:")):
+    if not _is_in_s3(root):
         return None
     s3 = settings.s3
     options = PATIENCE | {
@@ -160,7 +193,9 @@ def storage_options(settings: Settings) -> dict[str, str] | None:
     }
     if s3.region or not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
         options["AWS_REGION"] = s3.region or "us-east-1"
-    options |= {"AWS_ENDPOINT_URL": s3.endpoint} if s3.endpoint else {}
+    if s3.endpoint:
+        scheme = "" if "://" in s3.endpoint else "https://" if s3.ssl else "http://"
+        options["AWS_ENDPOINT_URL"] = scheme + s3.endpoint
     for name, secret in (
         ("AWS_ACCESS_KEY_ID", s3.access_key),
         ("AWS_SECRET_ACCESS_KEY", s3.secret_key),
