@@ -88,7 +88,7 @@ _FAULTS: tuple[tuple[str, str, str], ...] = (
         "set PYSPARK_PYTHON (or spark.pyspark.python) to a Python that every machine has",
     ),
     (
-        r"BindException: (Address already in use[^\n]{0,200})",
+        r"(?:BindException|bind\(\.\.\) failed[^:\n]{0,60}): (Address already in use[^\n]{0,200})",
         "a port is occupied: {0}",
         "take the option that names the port out of spark.conf, or end what listens there",
     ),

@@ -255,7 +255,32 @@ def _build(settings: Settings) -> SparkSession:
     _require_master(master)
     with _spark_log(settings) if starts_jvm else _nothing(), _private_options(secrets):
         with _patience(master) if master.startswith("spark://") else _nothing():
-            return _start(builder, where=mask(remote or settings.spark.master or "the default master"))
+            spark = _start(builder, where=mask(remote or settings.spark.master or "the default master"))
+    require_workers(spark)
+    return spark
+
+
+def require_workers(spark: SparkSession) -> None:
+    """Let a Python worker of a cluster pass a row, so that one that does not fit is named before any work.
+
+    A stage would meet it after its first tables are written. Nothing is asked of a session on this machine,
+    whose workers are this Python, nor of Spark Connect, whose workers are the server's.
+    Cost: one job of one row, once per session that is built here on a cluster.
+    Errors: ConfigurationError where their Python is of another version, cannot start, or lacks pyarrow.
+    """
+    if is_connect(spark) or (spark.conf.get("spark.master", None) or "local").startswith("local"):
+        return
+    from engage_spark.spark.failures import SPARK_ERRORS, environment_fault
+
+    try:
+        # A lambda goes to the workers by its code: they need not have this package.
+        spark.range(1).mapInArrow(lambda batches: batches, "id bigint").collect()
+    except SPARK_ERRORS as e:
+        fault = environment_fault(e, "the executors cannot run Python for this session")
+        if fault is None:
+            raise
+        spark.stop()
+        raise fault from e
 
 
 def secret_options(conf: Mapping[str, str]) -> list[str]:

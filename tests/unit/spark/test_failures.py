@@ -73,6 +73,12 @@ def test_what_the_rows_cause_comes_back_on_every_retry(error: Exception) -> None
             "(starting from 4040)!",
         ),
         (
+            "io.netty.channel.unix.Errors$NativeIoException: bind(..) failed with error(-98): "
+            "Address already in use: Service 'sparkDriver' failed after 0 retries (starting from 4040)!",
+            "a port is occupied: Address already in use: Service 'sparkDriver' failed after 0 retries "
+            "(starting from 4040)!",
+        ),
+        (
             "java.net.BindException: Problem binding to [h:1] java.net.BindException: Address already in use",
             "a port is occupied: Address already in use",
         ),

@@ -283,3 +283,38 @@ def test_masters_that_spark_itself_gave_up_are_worth_a_retry() -> None:
     with pytest.raises(TransientError, match="the master spark://a:1 did not take the application") as e:
         session._start(Builder(), where="spark://a:1")
     assert "spark.driver.host" in str(e.value.hint)
+
+
+class _Workers:
+    """Stands in for a session whose Python workers fail with a text, or pass the row for none."""
+
+    def __init__(self, master: str, text: str = "") -> None:
+        self.conf = {"spark.master": master}
+        self.text, self.asked, self.stopped = text, 0, False
+
+    def range(self, _: int) -> _Workers:
+        return self
+
+    def mapInArrow(self, *_: Any) -> _Workers:  # noqa: N802 (pyspark names it)
+        return self
+
+    def collect(self) -> None:
+        self.asked += 1
+        if self.text:
+            raise Py4JError(self.text)
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+def test_workers_of_a_cluster_pass_a_row_before_any_work() -> None:
+    for master, asked in (("local[2]", 0), ("spark://a:7077", 1), ("yarn", 1)):
+        workers = _Workers(master)
+        session.require_workers(workers)  # type: ignore[arg-type]
+        assert (workers.asked, workers.stopped) == (asked, False), master
+    unfit = _Workers("yarn", "Python in worker has different version: 3.10 than that in driver: 3.11, so")
+    with pytest.raises(ConfigurationError, match=r"the executors run Python 3\.10, the driver 3\.11"):
+        session.require_workers(unfit)  # type: ignore[arg-type]
+    assert unfit.stopped, "the cluster is given back"
+    with pytest.raises(Py4JError, match="of another kind"):
+        session.require_workers(_Workers("yarn", "of another kind"))  # type: ignore[arg-type]
