@@ -17,6 +17,7 @@ from engage_spark.contract.model import (
     Role,
     Table,
     TableKind,
+    is_reserved_column,
 )
 from engage_spark.errors import ContractError
 from engage_spark.publication import REPLACED_BY, RUN_ID
@@ -394,6 +395,14 @@ def _field(
         minimum=minimum,
         maximum=maximum,
     )
+
+
+def is_added_name(name: str, *, is_key: bool) -> bool:
+    """Return whether the package adds a column of this name: beside every field, beside what models take, or,
+    of a key, in splits and predictions.
+    """
+    own = {f.name for f in (*_splits_fields(), *_predictions_fields())} | {"target"} if is_key else set()
+    return is_reserved_column(name) or name.lower() in own | MODEL_COLUMNS
 
 
 def name_clashes(contract: Contract) -> Iterator[str]:

@@ -33,6 +33,7 @@ import yaml
 
 from engage_spark.contract import EVENT_DATE, SNAPSHOT_DATE
 from engage_spark.contract.json_schema import SCHEMA_FILE
+from engage_spark.contract.stored_tables import is_added_name
 from engage_spark.contract.validation import LOGICAL, unstorable_members
 from engage_spark.quality.profiling.column_draft import (
     WHOLE,
@@ -126,25 +127,32 @@ def draft_comments(profile: TableProfile, drafts: Sequence[ColumnDraft] | None =
 
 def column_drafts(profile: TableProfile) -> tuple[ColumnDraft, ...]:
     """Draft every column of a profile, under names that are no two alike."""
-    names = field_names([c.name for c in profile.columns])
+    names = field_names([c.name for c in profile.columns], profile.key)
     return tuple(draft_column(c, name, profile) for c, name in zip(profile.columns, names, strict=True))
 
 
-def field_names(columns: Sequence[str]) -> list[str]:
+def field_names(columns: Sequence[str], key: Sequence[str] = ()) -> list[str]:
     """Name a field for each column: by its own name where that is a word, else by the words in it.
 
-    `_c0` is a column of CSV without a name, by its place: `column_1`.
+    `_c0` is a column of CSV without a name, by its place: `column_1`. A name of a column that the package
+    adds becomes another: `unit`, a key, is `unit_2`, `_run_id` is `run_id`.
     """
-    plain = [name if re.fullmatch(r"\w+", name) and not _UNNAMED.fullmatch(name) else "" for name in columns]
+    plain = [name if _is_usable(name, key) else "" for name in columns]
     taken = {SNAPSHOT_DATE, EVENT_DATE, *(name.lower() for name in plain if name)}
     names = []
     for column, name in zip(columns, plain, strict=True):
         free, n = name or renamed(column), 2
-        while not name and free.lower() in taken:
+        while not name and (free.lower() in taken or is_added_name(free, is_key=column in key)):
             free, n = f"{renamed(column)}_{n}", n + 1
         taken.add(free.lower())
         names.append(free)
     return names
+
+
+def _is_usable(name: str, key: Sequence[str]) -> bool:
+    """Return whether a field can have the name of its column."""
+    is_word = bool(re.fullmatch(r"\w+", name)) and not _UNNAMED.fullmatch(name)
+    return is_word and not is_added_name(name, is_key=name in key)
 
 
 def _kind(profile: TableProfile) -> str:

@@ -19,7 +19,8 @@ from engage_spark.contract import (
     stored_tables,
     system_contract,
 )
-from engage_spark.contract.stored_tables import MODEL_COLUMNS, name_clashes
+from engage_spark.contract.model import DAY_COLUMNS
+from engage_spark.contract.stored_tables import MODEL_COLUMNS, is_added_name, name_clashes
 from engage_spark.ml.data.split import COLUMNS, FOLD, SIDE, UNIT
 from engage_spark.ml.explain.reasons import OTHERS, REASONS, SCORE
 from engage_spark.ml.training.pipeline import PREDICTION, PROBABILITY
@@ -111,6 +112,7 @@ def added_columns() -> list[str]:
 @pytest.mark.parametrize("name", [*added_columns(), "Target", "UNIT"])
 def test_a_key_named_as_a_column_of_any_stored_table_is_refused(name: str) -> None:
     assert any(repr(name) in p or f".{name} " in p for p in find_contradictions(renamed(name)))
+    assert is_added_name(name, is_key=True) or name in DAY_COLUMNS.values()
 
 
 def test_what_is_refused_is_what_a_stored_table_would_have_twice() -> None:

@@ -154,3 +154,10 @@ def test_names_in_any_script_keep_their_letters() -> None:
 
 def test_columns_without_a_name_are_called_by_their_place() -> None:
     assert field_names(["_c0", "x", "_c2", "column_3"]) == ["column_1", "x", "column_3_2", "column_3"]
+
+
+def test_a_column_named_as_one_that_the_package_adds_becomes_a_field_of_another_name() -> None:
+    columns = ["unit", "unit_2", "Decision", "side", "_run_id", "_dq_x", "target", "x"]
+    names = field_names(columns, ["unit", "Decision"])
+    assert names == ["unit_3", "unit_2", "decision_2", "side_2", "run_id", "dq_x", "target", "x"]
+    assert field_names(["unit", "target"]) == ["unit", "target"], "only a key stands beside them"
