@@ -9,6 +9,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 JARS := .venv/.jars
 JARS_S3 := .venv/.jars-s3
+# The environment of the oldest Spark, in which some tests run besides.
+OLDEST := build/spark_lines/3.5/.installed
 # Extra options for pytest, such as `make test-spark PYTEST='-x -k ingest'`.
 PYTEST ?=
 # One piece of `make test-long`, by name.
@@ -51,7 +53,7 @@ test: $(JARS) $(JARS_S3) ## before every push: the quick tests of all suites
 	@$(TOGETHER) QUICK=yes
 
 .PHONY: test-all
-test-all: $(JARS) $(JARS_S3) ## what .ci/run runs: all suites, about 45 minutes on 2 cores
+test-all: $(JARS) $(JARS_S3) $(OLDEST) ## what .ci/run runs: all suites, about 45 minutes on 2 cores
 	@$(TOGETHER)
 
 .PHONY: test-long
@@ -79,7 +81,7 @@ test-connect: $(JARS) ## the Spark tests that can differ on Spark Connect, there
 	$(LIMITED) $(BIN)/pytest tests/spark --spark connect $(SELECTION) $(PYTEST) $(PREFIX)
 
 .PHONY: test-e2e
-test-e2e: $(JARS) $(JARS_S3) ## commands, S3, planted faults, a cluster of processes
+test-e2e: $(JARS) $(JARS_S3) $(if $(QUICK),,$(OLDEST)) ## commands, S3, planted faults, a cluster of processes, the oldest Spark
 	$(LIMITED) $(BIN)/pytest tests/e2e --spark classic $(SELECTION) $(PYTEST) $(PREFIX)
 
 .PHONY: test-oldest
@@ -138,6 +140,11 @@ $(INSTALLED): requirements.lock pyproject.toml .ci/machine
 $(JARS): $(INSTALLED)
 	@echo "fetching Delta's jars …"
 	@$(BIN)/python -m engage_spark.spark.jars delta
+	@touch $@
+
+$(OLDEST): $(INSTALLED) tests/support/spark_lines.py
+	@echo "setting up the oldest Spark (0.3 GB the first time) …"
+	@$(BIN)/python -m tests.support.spark_lines install 3.5
 	@touch $@
 
 $(JARS_S3): $(INSTALLED) | $(JARS)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from inspect import signature
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from pyspark import SparkContext
@@ -20,6 +21,8 @@ from pyspark.sql.types import StructField, StructType
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql.types import DataType
+
+T = TypeVar("T")
 
 
 def to_arrow(frame: DataFrame) -> pa.Table:
@@ -162,6 +165,20 @@ def is_remote() -> bool:
 
 def _is_connect(spark: SparkSession) -> bool:
     return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
+def inherits_properties(spark: SparkSession) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Return a decorator of what another thread runs: its jobs have this thread's properties and tags.
+
+    Source: `inheritable_thread_target` takes a session since Spark 4.0, to hand on its tags. That of Spark
+    3.5 takes the function; a classic session has no tags there.
+    """
+    from pyspark import inheritable_thread_target
+
+    taken = signature(inheritable_thread_target).parameters["f"].annotation
+    if "SparkSession" in str(taken):
+        return cast("Callable[[Callable[..., T]], Callable[..., T]]", inheritable_thread_target(spark))
+    return inheritable_thread_target
 
 
 def silence_query_loggers() -> None:

@@ -7,7 +7,16 @@ from __future__ import annotations
 import pytest
 
 from engage_spark.spark.versions import DEFAULT, LINES
-from tests.support.spark_lines import check
+from tests.support.spark_lines import check, run_tests
+
+OLDEST = next(iter(LINES.values()))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_sessions_types_and_substitutes_hold_on_the_oldest_spark() -> None:
+    ran = run_tests(OLDEST)
+    assert ran.code == 0, ran.transcript
 
 
 @pytest.mark.long

@@ -1,4 +1,5 @@
-"""Run the package on another line of Spark: `spark_lines.py LINE…`, such as `spark_lines.py 3.5`.
+"""Run the package on another line of Spark: `spark_lines.py LINE…`, such as `spark_lines.py 3.5`; with
+`install` before them, only set up their environments.
 
 Each line has an environment of its own below build/spark_lines, with its Spark, Delta and what else its extra
 pins; all other packages are those of this environment. There the Spark tests of `TESTS` run, and the demo,
@@ -181,6 +182,10 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["install"]:
+        for name in sys.argv[2:]:
+            environment_of(LINES[name])
+        sys.exit()
     started = time.monotonic()
     passed = check(sys.argv[1:] or [name for name in LINES if name != DEFAULT.line])
     _say(f"{'passed' if passed else 'failed'} after {time.monotonic() - started:.0f} s")

@@ -272,9 +272,9 @@ def test_of_the_settings_only_keys_and_tokens_are_secrets() -> None:
 )  # fmt: skip
 def test_masking_a_long_text_takes_a_moment(unit: str) -> None:
     started = time.process_time()
-    mask(unit * (100_000 // len(unit)))
-    mask("password" + unit * (100_000 // len(unit)))
-    assert time.process_time() - started < 0.9
+    mask(unit * (50_000 // len(unit)))
+    mask("password" + unit * (50_000 // len(unit)))
+    assert time.process_time() - started < 0.45
 
 
 def test_a_remembered_value_is_masked_in_every_spelling(monkeypatch: pytest.MonkeyPatch) -> None:

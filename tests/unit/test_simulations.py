@@ -33,14 +33,14 @@ from engage_spark.ml.selection.rfe import eliminate
 @pytest.mark.parametrize(
     ("simulation", "runs"),
     [
-        (promotion.equal_challenger, 30),
-        (promotion.day_effects, 12),
+        (promotion.equal_challenger, 20),
+        (promotion.day_effects, 8),
         (promotion.calibration_gate, 6),
         (promotion.coverage_gate, 25),
-        (fairness.equal_groups, 30),
+        (fairness.equal_groups, 20),
         (fairness.planted_groups, 5),
         (fairness.equal_errors, 20),
-        (fairness.repeated_customers, 30),
+        (fairness.repeated_customers, 20),
         (selection.noise_categories, 4),
         (selection.real_categories, 8),
         (calibration.calibrated_worlds, 10),
@@ -78,7 +78,7 @@ def test_models_on_unlike_footing_are_found_out(
     always: Footing, expected: set[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(promotion, "common_footing", lambda *_, **__: (always, ""))
-    assert expected <= missed(promotion.day_effects(12))
+    assert expected <= missed(promotion.day_effects(8))
 
 
 def rows_as_customers(*args: Any, customers: Any, **more: Any) -> Any:

@@ -214,9 +214,9 @@ def _side_by_side(
 
     Unless it `goes_on`, no job starts after the first error, which is raised; so is every other error.
     """
-    from pyspark import inheritable_thread_target
+    from engage_spark.spark.compat import inherits_properties
 
-    inherits = inheritable_thread_target(jobs[0].rows.sparkSession)
+    inherits = inherits_properties(jobs[0].rows.sparkSession)
     with ThreadPoolExecutor(max_workers=min(parallelism, len(jobs)), thread_name_prefix="fit") as pool:
         running: list[Future[T]] = [pool.submit(inherits(lambda job=job: do(job))) for job in jobs]
         done, waiting = wait(running, return_when=ALL_COMPLETED if goes_on else FIRST_EXCEPTION)

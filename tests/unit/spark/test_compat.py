@@ -6,17 +6,22 @@ import ast
 import importlib
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum, StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import pyspark
+import pytest
 from pyspark import sql
 from pyspark.sql import functions as F
 
 from engage_spark.spark import compat
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 PACKAGE = Path(__file__).parents[3] / "engage_spark"
 COMPAT = PACKAGE / "spark" / "compat.py"
@@ -120,3 +125,22 @@ def test_values_of_subclasses_become_plain() -> None:
     assert made == ("red", [1, 2, 0.5, True], {"red": (None, b"x")}, True)
     leaves = [made[0], *made[1], *made[2], made[2]["red"][1], made[3]]
     assert [type(v) for v in leaves] == [str, int, int, float, bool, str, bytes, bool]
+
+
+def _of_spark_3_5(f: Callable[..., Any]) -> Callable[..., Any]:
+    assert callable(f), "it would be called with a session, and fail in another thread"
+    return f
+
+
+def _of_spark_4(f: Callable[..., Any] | SparkSession) -> Callable[..., Any]:
+    assert f == "session"
+    return lambda function: function
+
+
+@pytest.mark.parametrize("helper", [_of_spark_3_5, _of_spark_4])
+def test_a_thread_inherits_by_the_helper_of_each_spark(
+    helper: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pyspark, "inheritable_thread_target", helper)
+    decorate = compat.inherits_properties(cast("SparkSession", "session"))
+    assert decorate(len)("abc") == 3

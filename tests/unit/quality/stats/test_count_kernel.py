@@ -211,7 +211,7 @@ def expected_bin(f: Field, b: Binning, value: Any) -> str:  # noqa: PLR0911 (one
 
 
 @pytest.mark.parametrize("name", FIELDS)
-@settings(max_examples=examples(60), derandomize=True, deadline=None)
+@settings(max_examples=examples(30), derandomize=True, deadline=None)
 @given(data=st.data())
 def test_any_split_adds_up_to_the_whole_and_to_python(name: str, data: st.DataObject) -> None:
     f = FIELDS[name]
