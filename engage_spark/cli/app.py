@@ -29,6 +29,7 @@ from engage_spark.cli.common import (
     show,
     spark_job,
 )
+from engage_spark.cli.ingest_stream import ingest_stream, seconds_of
 from engage_spark.errors import EngageError, UsageError
 from engage_spark.pipelines.results import StageResult
 
@@ -249,15 +250,43 @@ def ingest(
     ] = None,
     snapshot_date: Day = None,
     force: Force = False,
+    tables: Annotated[
+        list[str] | None,
+        typer.Option("--table", help="one input table, may be repeated (default: all of the contract)"),
+    ] = None,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="logs only: take up new files, each batch of them as a run of its own"),
+    ] = False,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            parser=seconds_of,
+            metavar="INTERVAL",
+            help="with --stream: look again and again, such as every 30s, 5min or 1h (default: once)",
+        ),
+    ] = None,
 ) -> None:
     """Read raw files, check every row, write the checked tables; exit code 3 when a gate rejects the
     snapshot.
     """
+    if not stream and every is not None:
+        raise typer.BadParameter("--every goes with --stream")
+    if stream and (snapshot_date or force):
+        raise typer.BadParameter("--stream takes up new files alone: leave out --snapshot-date and --force")
     with spark_job(ctx, reads_input=True, input__root=source) as job:
+        if stream:
+            ingest_stream(ctx, job, tables=tables, every=every)
+            return
         from engage_spark.pipelines.ingest.run import run_ingest
 
         result = run_ingest(
-            job.spark, job.settings, contract=job.contract, snapshot_date=snapshot_date, force=force
+            job.spark,
+            job.settings,
+            contract=job.contract,
+            snapshot_date=snapshot_date,
+            force=force,
+            tables=tables or None,
         )
         show(ctx, result)
 

@@ -116,9 +116,11 @@ def settings(merged: Settings, *, as_json: bool = False) -> None:
         _write(yaml.safe_dump(merged.redacted(), sort_keys=False, default_flow_style=False))
 
 
-def json_object(value: Any) -> None:
-    """Print a result, or other plain data, as one JSON object."""
-    _write(json.dumps(mask_texts(to_plain(value)), indent=2, ensure_ascii=False) + "\n")
+def json_object(value: Any, *, indent: int | None = 2) -> None:
+    """Print a result, or other plain data, as one JSON object; without `indent` on one line, at once."""
+    _write(json.dumps(mask_texts(to_plain(value)), indent=indent, ensure_ascii=False) + "\n")
+    if indent is None:
+        sys.stdout.flush()
 
 
 def json_error(failure: EngageError) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from engage_spark.lake.any_format import Format, read_any_format
 from engage_spark.lake.arrivals import record_arrivals
-from engage_spark.lake.completeness import incomplete_deliveries
+from engage_spark.lake.completeness import incomplete_deliveries, unfinished_files
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.file_listing import InputFile
+from engage_spark.lake.file_stream import checkpoint_folder, refuse_connect, stream_files
 from engage_spark.lake.input_files import (
     InputManifest,
     fingerprint,
@@ -34,6 +35,7 @@ __all__ = [
     "Lock",
     "Materialize",
     "RunLog",
+    "checkpoint_folder",
     "code_version",
     "fingerprint",
     "incomplete_deliveries",
@@ -44,11 +46,14 @@ __all__ = [
     "read_inputs",
     "read_marker",
     "record_arrivals",
+    "refuse_connect",
     "require_known_day",
     "run_id",
     "scratch",
+    "stream_files",
     "table_lock",
     "translate_spark_errors",
+    "unfinished_files",
     "write_marker",
     "write_parquet",
 ]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pyspark.sql import SparkSession
@@ -68,25 +69,89 @@ def incomplete_deliveries(
     return reasons
 
 
+def unfinished_files(
+    spark: SparkSession,
+    lake: Lake,
+    listed: InputManifest,
+    files: Sequence[InputFile],
+    *,
+    rule: str,
+    now: datetime,
+) -> dict[str, str]:
+    """Return why some of the listed `files` are not whole yet, by path; the others are.
+
+    A file is whole by its own mark, or after its own rest: one that is still uploaded holds up no other. With
+    `manifest` all files of a manifest belong together.
+    Cost: no job. `manifest`: one small file for each folder that has one. `quiet`: one small file of the
+    lake, for all files; call it with every file that is waited for, since the others are forgotten.
+    Errors: as `incomplete_deliveries`.
+    """
+    if rule == "none" or not files:
+        return {}
+    if (minutes := quiet_minutes(rule)) is not None:
+        since = _files_unchanged_since(spark, lake, listed, files, now=now)
+        return {
+            path: f"its file {path.rpartition('/')[2]} was first seen like this at "
+            f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, and is to stay so for {minutes:g} minutes"
+            for path, at in since.items()
+            if now - at < timedelta(minutes=minutes)
+        }
+    by_folder = _by_folder(listed.marks or (), MANIFEST)
+    groups: dict[str, list[InputFile]] = {}
+    for f in listed.files if rule == "manifest" else files:
+        mark = _covering(f, by_folder) if rule == "manifest" else None
+        groups.setdefault(f.path if mark is None else mark.path, []).append(f)
+    wanted = {f.path for f in files}
+    parts = [group for group in groups.values() if any(f.path in wanted for f in group)]
+    manifests = [replace(listed, files=tuple(group)) for group in parts]
+    reasons = incomplete_deliveries(spark, lake, manifests, rule=rule, now=now)
+    return {f.path: reason for i, reason in reasons.items() for f in parts[i] if f.path in wanted}
+
+
+def _files_unchanged_since(
+    spark: SparkSession, lake: Lake, listed: InputManifest, files: Sequence[InputFile], *, now: datetime
+) -> dict[str, datetime]:
+    """Return the first look that saw each file as it is, and record the looks of these files.
+
+    Errors: ConfigurationError where there is no place for them that this process reaches.
+    """
+    path = _look_path(lake, f"stream\t{listed.root}\t{listed.table}")
+    with translate_spark_errors(f"{path} cannot be read"):
+        text = (read_small_file(spark, path) if path else None) or "{}"
+    recorded = json.loads(text)
+    states = {f.path: fingerprint([replace(listed, files=(f,))]) for f in files}
+    looks = {state: recorded.get(state, now.astimezone(UTC).isoformat()) for state in states.values()}
+    if looks != recorded:
+        _record_look(spark, path, json.dumps(looks))
+    return {path: datetime.fromisoformat(looks[state]) for path, state in states.items()}
+
+
+def _look_path(lake: Lake, what: str) -> str | None:
+    root = lake.settings.root or lake.settings.scratch_root
+    return f"{root.rstrip('/')}/{LOOKS}/{hashlib.sha256(what.encode()).hexdigest()}" if root else None
+
+
+def _record_look(spark: SparkSession, path: str | None, text: str) -> None:
+    with translate_spark_errors(f"{path} cannot be written"):
+        if path is None or not write_small_file(spark, path, text):
+            raise ConfigurationError(
+                "the looks that ingest.complete compares cannot be recorded",
+                hint="set lake.scratch to a path that this process can reach as well, such as a volume",
+            )
+
+
 def _unchanged_since(spark: SparkSession, lake: Lake, manifest: InputManifest, *, now: datetime) -> datetime:
     """Return the first look that saw the files of a delivery as they are, and record this one if it is that.
 
     Errors: ConfigurationError where there is no place for it that this process reaches.
     """
-    root = lake.settings.root or lake.settings.scratch_root
-    name = hashlib.sha256(f"{manifest.root}\t{manifest.table}\t{manifest.day}".encode()).hexdigest()
-    path = f"{(root or '').rstrip('/')}/{LOOKS}/{name}"
+    path = _look_path(lake, f"{manifest.root}\t{manifest.table}\t{manifest.day}")
     files = fingerprint([manifest])
     with translate_spark_errors(f"{path} cannot be read"):
-        recorded, _, at = ((read_small_file(spark, path) if root else None) or "").partition("\t")
+        recorded, _, at = ((read_small_file(spark, path) if path else None) or "").partition("\t")
     if recorded == files:
         return datetime.fromisoformat(at)
-    with translate_spark_errors(f"{path} cannot be written"):
-        if root is None or not write_small_file(spark, path, f"{files}\t{now.astimezone(UTC).isoformat()}"):
-            raise ConfigurationError(
-                "the looks that ingest.complete compares cannot be recorded",
-                hint="set lake.scratch to a path that this process can reach as well, such as a volume",
-            )
+    _record_look(spark, path, f"{files}\t{now.astimezone(UTC).isoformat()}")
     return now
 
 

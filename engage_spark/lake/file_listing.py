@@ -118,7 +118,7 @@ def _all_files(spark: SparkSession, path: str) -> tuple[str, list[InputFile] | N
         raise NotDeliveredError.at(path) from None
     if listed is None:
         return path, None
-    return path, [InputFile(p, size, at, _name_below(path, p)) for p, size, at in listed]
+    return path, [InputFile(p, size, at, name_below(path, p)) for p, size, at in listed]
 
 
 def _refuse_around(spark: SparkSession, path: str, names: SortedNames, *, alone: bool) -> None:
@@ -162,11 +162,11 @@ def _listed_by_spark(spark: SparkSession, path: str) -> Listing:
         if "PATH_NOT_FOUND" in str(e):
             raise NotDeliveredError.at(path) from e
         raise to_engage_error(e, f"{path} cannot be listed") from e
-    files = [InputFile(r[0], r[1], r[2], _name_below(path, r[0])) for r in rows]
+    files = [InputFile(r[0], r[1], r[2], name_below(path, r[0])) for r in rows]
     # Spark reads no row of a 0-byte file, not even its length, so only its name is known.
     not_empty = {_without_scheme(f.path) for f in files}
     files += [
-        InputFile(name, 0, 0, _name_below(path, name))
+        InputFile(name, 0, 0, name_below(path, name))
         for name in names
         if _without_scheme(name) not in not_empty
     ]
@@ -203,7 +203,7 @@ def _without_scheme(path: str) -> str:
     return re.sub(r"^file:/+", "/", path)
 
 
-def _name_below(root: str, path: str) -> str:
+def name_below(root: str, path: str) -> str:
     """Return the path of a file below a folder; the name of a file that was given by itself."""
     folder = _without_scheme(root).rstrip("/")
     at = path.find(f"{folder}/")

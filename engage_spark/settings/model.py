@@ -225,6 +225,8 @@ class IngestSettings(Section):
     """Which of two events holds that have one key and different content, where events are appended."""
     shrinking_days: Literal["note", "refuse"] = "note"
     """What happens, where days are replaced, when a day would have fewer events than before."""
+    stream_files: Annotated[int, Field(ge=1)] = 1000
+    """Files that a batch of `engage-spark ingest --stream` has at most. Each batch is a run of its own."""
     landed_at: AwareDatetime | None = None
     """When a delivery counts as having landed, for a backfill or made-up data. Left out, it is the moment
     of its first ingest. It is recorded with the first ingest of a delivery, and later ones do not change

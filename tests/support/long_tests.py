@@ -19,6 +19,7 @@ KILLS = [
     "tests/e2e/test_kills.py",
 ]
 FAULTS = ["tests/e2e/test_storage_faults.py"]
+STREAM = ["tests/e2e/test_stream.py"]
 SPARKS = ["tests/e2e/test_spark_lines.py"]
 AIRFLOW = ["tests/e2e/test_airflow_dag.py"]
 LAKE = ["tests/spark/pipelines/test_lake_model.py", "tests/spark/pipelines/test_year.py"]
@@ -28,11 +29,12 @@ PIECES = {
     "kills": [*KILLS, "-m", "long"],
     "faults": [*FAULTS, "-m", "long"],
     "lake": [*LAKE, "-m", "long", "-s"],
+    "stream": [*STREAM, "-m", "long", "-s"],
     "sparks": [*SPARKS, "-m", "long", "-s"],
     "airflow": [*AIRFLOW, "-m", "long"],
     "marked": [
         *("tests", "-m", "long"),
-        *(f"--ignore={path}" for path in (*KILLS, *FAULTS, *LAKE, *SPARKS, *AIRFLOW)),
+        *(f"--ignore={path}" for path in (*KILLS, *FAULTS, *LAKE, *STREAM, *SPARKS, *AIRFLOW)),
     ],
 }
 """Arguments of pytest by name. A piece takes at most two hours; what would take longer becomes two."""

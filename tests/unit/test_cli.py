@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +61,7 @@ PIPELINES = {
     "demo": "run_demo",
     "synth": "run_synth",
     "ingest.run": "run_ingest",
+    "ingest.stream": "run_ingest_stream",
     "features": "run_features",
     "graph.run": "run_graph",
     "train.run": "run_train",
@@ -250,6 +253,38 @@ def test_options_reach_the_pipeline(call: Call) -> None:
     assert code("pipeline", "--from", "21.10.2025") == 2
 
 
+def test_a_stream_is_asked_for_once_or_at_an_interval(call: Call) -> None:
+    assert code("ingest", "--stream", "--table", "interactions", "--table", "connections") == 0
+    assert call.arguments["every"] is None
+    assert call.arguments["tables"] == ["interactions", "connections"]
+    for words, seconds in (("30s", 30), ("5 min", 300), ("1h", 3600)):
+        assert code("ingest", "--stream", "--every", words) == 0
+        assert (call.arguments["every"], call.arguments["tables"]) == (seconds, None)
+    assert code("ingest", "--table", "customers") == 0
+    assert (call.arguments["tables"], "every" in call.arguments) == (["customers"], False)
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"]
+)
+def test_a_signal_lets_a_stream_end_its_batch_and_says_so(
+    call: Call, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, exit_code: int
+) -> None:
+    before = signal.getsignal(number)
+
+    def streamed(*_: Any, stop: threading.Event, **__: Any) -> StageResult:
+        signal.raise_signal(number)
+        assert stop.is_set()
+        assert signal.getsignal(number) is before, "a second one acts at once"
+        return RESULT
+
+    module = types.ModuleType("stream")
+    module.run_ingest_stream = streamed  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "engage_spark.pipelines.ingest.stream", module)
+    assert code("ingest", "--stream", "--every", "1h") == exit_code
+    assert signal.getsignal(number) is before
+
+
 @pytest.mark.parametrize(
     "argv", [("--env", "s3", "features"), ("features", "--env", "s3"), ("features", "--env=s3")]
 )
@@ -297,7 +332,7 @@ def test_every_command_with_a_pipeline_is_called_with_json_here() -> None:
     # tests/unit/cli, tests/unit/insight, tests/unit/reader and tests/unit/report run these
     without_stand_in = {"contract", "quality", "doctor", "tables", "sql", "insight", "ask", "report"}
     assert {argv[0] for argv in COMMANDS} == registered_commands() - without_stand_in
-    assert {name.removesuffix(".run") for name in PIPELINES} == {argv[0] for argv in COMMANDS}
+    assert {name.partition(".")[0] for name in PIPELINES} == {argv[0] for argv in COMMANDS}
 
 
 def test_what_no_pipeline_translates_is_told_in_words(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
@@ -452,6 +487,11 @@ def test_ctrl_c_ends_with_130(call: Call, capsys: pytest.CaptureFixture[str]) ->
     [
         (("ingest", "--snapshot-date", "21.10.2025"), "is not a day"),
         (("ingest", "--snapshot-date", "0001-01-01"), "is not a day"),
+        (("ingest", "--stream", "--every", "often"), "is no interval; write it as 30s"),
+        (("ingest", "--stream", "--every", "0s"), "is no interval"),
+        (("ingest", "--every", "1h"), "--every goes with --stream"),
+        (("ingest", "--stream", "--force"), "leave out --snapshot-date and --force"),
+        (("ingest", "--stream", "--snapshot-date", "2025-10-21"), "leave out --snapshot-date and --force"),
         (("features", "--snapshot-date", "9999-12-31"), "is not a day"),
         (("score", "--snapshot-date", "20251021"), "is not a day"),
         (("graph", "--snapshot-date", "2025-W43-2"), "is not a day"),

@@ -38,6 +38,12 @@ WORDING: dict[str, str] = {
         "were others"
     ),
     "DeliveryNotWhole": "{delivery} is left out, since it is not whole yet: {reason}",
+    "FilesNotWhole": "{table}: {n_files:file} left out, since not whole yet, such as {path}: {reason}",
+    "FilesStreamedBefore": "{n_files:file} left out, since runs have them already",
+    "EventsLate": (
+        "{table}: 5% of the events of run {run_id:.8} took {p95:,.0f} s or more to the table, where the "
+        "contract promises less than {promised:,.0f} s"
+    ),
     "ColumnsLeftOut": "{table}: left out {n_columns:undeclared column}: {examples}",
     "ColumnsNotDeclared": (
         "{table}: the contract does not declare {n_columns:column} any more, which the table has; new rows "

@@ -16,6 +16,7 @@ from engage_spark.pipelines.results import (
     PipelineStep,
     RunsResult,
     StepOutcome,
+    StreamResult,
     SynthResult,
 )
 from engage_spark.wording import counted
@@ -56,6 +57,45 @@ def render_ingest(result: IngestResult) -> Summary:
         failed=_failed_gates(result),
         more_notes=_broken_rules(result),
     )
+
+
+def render_stream(result: StreamResult) -> Summary:
+    """Show rows and latencies by batch, failed gates below them, broken rules as notes."""
+    rows = (
+        (
+            b.table,
+            "–" if b.batch is None else str(b.batch),
+            f"{b.files:,}",
+            f"{b.rows_in:,}",
+            f"{b.valid:,}",
+            f"{b.quarantined:,}",
+            f"{b.repeated:,}",
+            *(("–", "–") if b.latency is None else (_seconds(b.latency.p50), _seconds(b.latency.p95))),
+            b.status,
+        )
+        for b in result.snapshots
+    )
+    headers = ("log", "batch", "files", "rows in", "valid", "quarantined", "known", "p50", "p95", "status")
+    return summary(
+        result,
+        lines=(
+            ("batches", f"{len(result.snapshots):,}"),
+            ("rows in", f"{result.rows_in:,}"),
+            ("valid", f"{result.valid:,}"),
+            ("quarantined", f"{result.quarantined:,}"),
+        ),
+        table=table(headers, rows),
+        failed=_failed_gates(result),
+        more_notes=_broken_rules(result),
+    )
+
+
+def _seconds(seconds: float) -> str:
+    """Return a latency for people, in the unit that gives it few digits."""
+    for unit, length in (("d", 86_400.0), ("h", 3_600.0), ("min", 60.0)):
+        if seconds >= length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def _failed_gates(result: IngestResult) -> Rows | None:
@@ -206,6 +246,7 @@ def _step_text(step: PipelineStep) -> str:
 RENDERERS: Renderers = {
     SynthResult: render_synth,
     IngestResult: render_ingest,
+    StreamResult: render_stream,
     FeaturesResult: render_features,
     GraphResult: render_graph,
     PipelineResult: render_pipeline,

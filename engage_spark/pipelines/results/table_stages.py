@@ -92,6 +92,43 @@ class IngestResult(StageResult):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EventLatency:
+    """Seconds from the time of events to the commit that shows them: half of them took at most `p50`, 95% at
+    most `p95`, the newest `shortest`. `promised` is the contract's bound, where it has one.
+    """
+
+    shortest: float
+    p50: float
+    p95: float
+    promised: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamedBatch(IngestedSnapshot):
+    """One batch of files of a log that was checked. `batch` is Spark's number of it, None for files that its
+    stream does not hand out. `repeated` events were in the log before. `latency` is None where readers see no
+    new event.
+    """
+
+    batch: int | None
+    files: int
+    repeated: int = 0
+    latency: EventLatency | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamResult(IngestResult):
+    """What a stream checked: a snapshot for each batch of files."""
+
+    snapshots: tuple[StreamedBatch, ...]
+
+    @property
+    def is_worth_showing(self) -> bool:
+        """Whether there is anything to say."""
+        return bool(self.snapshots or self.notes)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DerivedSnapshot:
     """The features of one table and day. `features` counts the formulas, `failures` the rows on which a
     formula could not be computed, by field.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from engage_spark.pipelines.results import (
     AnalyzeResult,
     ColumnSummary,
     DemoResult,
+    EventLatency,
     FeaturesResult,
     GraphResult,
     IngestedSnapshot,
@@ -29,6 +30,8 @@ from engage_spark.pipelines.results import (
     RuleOutcome,
     StageResult,
     StatesResult,
+    StreamedBatch,
+    StreamResult,
     TopVertex,
     to_plain,
 )
@@ -164,6 +167,33 @@ def test_a_sampled_graph_says_how_sure_its_top_is(contenders: int) -> None:
     (summary,) = summaries(GraphResult(stage="graph", seconds=1.0, snapshots=(graph,)))
     text = "of the top 10, 7 are certain (17 may be among them), and the order of the first 3"
     assert dict(summary.lines).get("how sure") == (text if contenders else None)
+
+
+def test_batches_of_a_stream_show_their_latencies(rejected: IngestResult) -> None:
+    checked = {f.name: getattr(rejected.snapshots[0], f.name) for f in fields(IngestedSnapshot)}
+    late = EventLatency(shortest=4.0, p50=90.0, p95=7200.0, promised=3600.0)
+    batch = StreamedBatch(**checked | {"failed_gates": (), "status": "published"}, batch=3, files=2)
+    result = StreamResult(
+        stage="ingest",
+        seconds=2.0,
+        snapshots=(replace(batch, latency=late), StreamedBatch(**checked, batch=None, files=1)),
+        rows_in=2000,
+        valid=1820,
+        quarantined=180,
+        notes=(
+            Note("EventsLate", {"table": "rides", "run_id": "f" * 32, "p95": 7200.0, "promised": 3600.0}),
+        ),
+    )
+    (summary,) = summaries(result)
+    assert summary.table is not None
+    assert [row[-4:] for row in summary.table[1]] == [
+        ("0", "1.5 min", "2.0 h", "published"),
+        ("0", "–", "–", "rejected"),
+    ]
+    assert summary.failed is not None
+    assert "took 7,200 s or more to the table" in summary.notes[0]
+    plain = to_plain(result)["snapshots"][0]
+    assert (plain["batch"], plain["latency"]["p50"]) == (3, 90.0)
 
 
 def test_a_demo_shows_its_stages_in_turn(rejected: IngestResult) -> None:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake import completeness
-from engage_spark.lake.completeness import incomplete_deliveries, parse_manifest
+from engage_spark.lake.completeness import incomplete_deliveries, parse_manifest, unfinished_files
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.file_listing import InputFile
 from engage_spark.lake.input_files import InputManifest
@@ -129,6 +129,37 @@ def test_quiet_means_the_same_files_in_two_looks(texts: dict[str, str]) -> None:
     grown = reason("quiet:10", file("a", size=11), now=NOW + timedelta(minutes=20))
     assert "06:20:00 UTC" in (grown or "")
     assert reason("quiet:10", file("a", size=11), now=NOW + timedelta(minutes=30)) is None
+    assert len(texts) == 1
+
+
+def waiting(
+    rule: str, *files: InputFile, marks: tuple[InputFile, ...] = (), now: datetime = NOW
+) -> list[str]:
+    """Names of those of some files of a log that are not whole."""
+    listed = InputManifest(table="t", day=None, files=files, format="parquet", root="raw/t", marks=marks)
+    lake = Lake(LakeSettings(root="lake"))
+    reasons = unfinished_files(None, lake, listed, files, rule=rule, now=now)  # type: ignore[arg-type]
+    assert all(reasons.values())
+    return [f.name for f in files if f.path in reasons]
+
+
+def test_one_file_of_a_stream_that_is_not_whole_holds_up_no_other(texts: dict[str, str]) -> None:
+    first, second = file("h=0/a"), file("h=1/b")
+    assert waiting("none", first, second) == []
+    assert waiting("marker", first, second, marks=(file("h=0/_SUCCESS"),)) == ["h=1/b"]
+    mark = file("h=1/_manifest.json")
+    texts[mark.path] = json.dumps(["b"])
+    assert waiting("manifest", first, second, marks=(mark,)) == ["h=0/a"]
+    texts[mark.path] = json.dumps(["b", "c"])
+    assert waiting("manifest", first, second, marks=(mark,)) == ["h=0/a", "h=1/b"]
+
+
+def test_each_file_of_a_stream_rests_by_itself(texts: dict[str, str]) -> None:
+    old, new = file("a"), file("b")
+    assert waiting("quiet:10", old) == ["a"]
+    assert waiting("quiet:10", old, new, now=NOW + timedelta(minutes=10)) == ["b"]
+    assert waiting("quiet:10", file("b", size=11), now=NOW + timedelta(minutes=15)) == ["b"], "it grew"
+    assert waiting("quiet:10", file("b", size=11), now=NOW + timedelta(minutes=25)) == []
     assert len(texts) == 1
 
 

@@ -1,0 +1,309 @@
+"""Take up new files of logs as they come: each batch of files is a delivery, checked and published by itself.
+
+What is done is known by `runs` alone: the row that publishes a batch holds what identifies each of its files,
+in the same commit. Spark's stream (`lake.file_stream`) hands out new files in batches; whatever of the folder
+no run has after it is taken up as a batch of its own, which covers what the stream does not see: a file that
+was corrected in place, one that was not whole when it came, a checkpoint that is ahead of the lake. What a
+lost checkpoint hands out again is left out. Events are told from known ones as in every delivery
+(`repeated_events`), so a file that comes again under another name adds nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+from pyspark.sql import SparkSession
+
+from engage_spark import log
+from engage_spark.contract import Contract, Table, TableKind
+from engage_spark.errors import (
+    ConfigurationError,
+    EngageError,
+    GateError,
+    InputError,
+    TransientError,
+)
+from engage_spark.lake import (
+    InputFile,
+    InputManifest,
+    checkpoint_folder,
+    refuse_connect,
+    stream_files,
+    table_lock,
+    unfinished_files,
+)
+from engage_spark.pipelines.context import RunContext, now
+from engage_spark.pipelines.ingest.deliveries import is_one_file, landing_times, list_logs, log_delivery
+from engage_spark.pipelines.ingest.event_latency import event_latency
+from engage_spark.pipelines.ingest.outcomes import gate_error, input_error, to_snapshot
+from engage_spark.pipelines.ingest.streamed_files import STREAMED, file_state, file_states, stream_key
+from engage_spark.pipelines.ingest.validate_table import TableOutcome, validate_table
+from engage_spark.pipelines.results import Note, StreamedBatch, StreamResult
+from engage_spark.pipelines.runner import StageRunner
+from engage_spark.publication import RUNS
+from engage_spark.settings import Settings
+from engage_spark.side_effects import announce
+
+
+def run_ingest_stream(
+    spark: SparkSession,
+    settings: Settings,
+    *,
+    contract: Contract,
+    tables: Collection[str] | None = None,
+    every: float | None = None,
+    stop: threading.Event | None = None,
+    on_result: Callable[[StreamResult], None] = lambda _: None,
+) -> StreamResult:
+    """Take up the files of logs that no run has yet, in batches, each checked and published as a run.
+
+    Once, or with `every` again and again, so many seconds from one beginning to the next. Batches have at
+    most `ingest.stream_files` files. Gates judge each of them as a delivery: one that is rejected is recorded
+    and read by nobody, and the next ones are taken up. So are those after one that cannot be read, whose
+    files are tried again each time. After `stop` the batch that runs is finished, and no other is begun.
+    `tables` names logs, by default all of the contract. `on_result` is called with each round of `every` that
+    did something; what failed there is logged, unless no other round would do better.
+
+    Cost: two listings a round and log, and per batch that of `run_ingest` for its files, and one narrow scan
+    of the event times that it wrote.
+    Errors: as `run_ingest`; ConfigurationError on Spark Connect, for a table that is no log, and where
+    `ingest.logs` replaces days. With `every` only what the next round cannot cure.
+    """
+    refuse_connect(spark)
+    logs = _logs(settings, contract, tables)
+    stop = stop or threading.Event()
+    while True:
+        began = time.monotonic()
+        failure: EngageError | None = None
+        try:
+            result = _Round(spark, settings, contract, logs, stop).run()
+        except (GateError, InputError, TransientError) as e:
+            if every is None:
+                raise
+            failure, result = e, e.result if isinstance(e.result, StreamResult) else _empty()
+        if every is None:
+            return result
+        if failure is not None:
+            log.event(failure.message, level="error", hint=failure.hint)
+        if result.is_worth_showing:
+            on_result(result)
+        if stop.wait(max(0.0, every - (time.monotonic() - began))):
+            return result
+
+
+def _logs(settings: Settings, contract: Contract, tables: Collection[str] | None) -> list[Table]:
+    """Return the logs that are asked for.
+
+    Errors: ConfigurationError for what cannot be taken up in batches.
+    """
+    known = {t.name: t for t in (contract.entity, *contract.logs)}
+    names = [t.name for t in contract.logs] if tables is None else list(dict.fromkeys(tables))
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigurationError(
+            f"{', '.join(unknown)} is not delivered by the contract", hint=f"there are {', '.join(known)}"
+        )
+    if snapshots := [name for name in names if known[name].kind is not TableKind.LOG]:
+        raise ConfigurationError(
+            f"{', '.join(snapshots)} cannot be streamed: a day of it is published whole, not file by file",
+            hint="run `engage-spark ingest` for it without --stream",
+        )
+    if not names:
+        raise ConfigurationError(
+            "there is nothing to stream: the contract declares no log",
+            hint="run `engage-spark ingest` without --stream",
+        )
+    if settings.ingest.logs != "append":
+        raise ConfigurationError(
+            f"a stream appends events, and ingest.logs is {settings.ingest.logs}: each batch would take the "
+            "place of all other events of its days",
+            hint="set ingest.logs=append",
+        )
+    return [known[name] for name in names]
+
+
+def _empty() -> StreamResult:
+    return StreamResult(stage="ingest", seconds=0.0, snapshots=(), rows_in=0, valid=0, quarantined=0)
+
+
+@dataclass
+class _Round:
+    """One look at all logs: what came of their new files."""
+
+    spark: SparkSession
+    settings: Settings
+    contract: Contract
+    logs: Sequence[Table]
+    stop: threading.Event
+    notes: list[Note] = field(default_factory=list)
+    batches: list[StreamedBatch] = field(default_factory=list)
+    outcomes: list[TableOutcome] = field(default_factory=list)
+    unreadable: list[InputError] = field(default_factory=list)
+    n_known: int = 0
+    """Files that the stream handed out and a run had already."""
+
+    def run(self) -> StreamResult:
+        """Take up the logs one after the other.
+
+        Errors: InputError and GateError, after all of them.
+        """
+        started = time.monotonic()
+        context = self.context()
+        if is_one_file(context):
+            raise InputError(
+                f"{self.settings.input.root} is one file, and a stream takes up the files of a folder",
+                hint="give the folder that holds one folder for each table",
+            )
+        failure: EngageError | None = None
+        try:
+            for table in self.logs:
+                self._take_up(table)
+        except TransientError as e:
+            failure = e
+        result = self._result(context, time.monotonic() - started)
+        if failure is not None:
+            failure.result = result
+            raise failure
+        if self.unreadable:
+            error = input_error(self.unreadable, self.outcomes)
+            error.result = result
+            raise error
+        if rejected := [o for o in self.outcomes if not o.run.published]:
+            raise gate_error(context, rejected, result, noun="batch", plural="batches")
+        return result
+
+    def context(self) -> RunContext:
+        """Return a context that reads `runs` anew: others publish between two batches."""
+        return RunContext(self.spark, self.settings, self.contract)
+
+    def _take_up(self, table: Table) -> None:
+        context = self.context()
+        try:
+            listed = list_logs(context, [table.name], self.notes)
+        except InputError as e:
+            self.unreadable.append(e)
+            log.event(f"{table.name}: {e.message}", level="error")
+            return
+        for _, manifest in listed:
+            if manifest.version is not None:
+                raise ConfigurationError(
+                    f"{table.name} is delivered as a Delta table, and a stream takes up files",
+                    hint="run `engage-spark ingest` without --stream",
+                )
+            # Two streams must not share a checkpoint; the lock of the table is taken per batch.
+            with table_lock(self.spark, context.lake, f"{table.name}_stream"):
+                _LogRound(self, table, manifest).run()
+
+    def _result(self, context: RunContext, seconds: float) -> StreamResult:
+        names = [f"{t.name}_judged" for t in self.logs]
+        if self.n_known:
+            self.notes.append(Note("FilesStreamedBefore", {"n_files": self.n_known}))
+        return StreamResult(
+            stage="ingest",
+            seconds=seconds,
+            locations={n: context.lake.location(n) for n in (*names, RUNS)},
+            notes=(*self.notes, *(note for o in self.outcomes for note in o.notes)),
+            snapshots=tuple(self.batches),
+            rows_in=sum(b.rows_in for b in self.batches),
+            valid=sum(b.valid for b in self.batches),
+            quarantined=sum(b.quarantined for b in self.batches),
+        )
+
+
+@dataclass
+class _LogRound:
+    """One look at one log. `looked_at` holds the states of the files that it has dealt with."""
+
+    round: _Round
+    table: Table
+    listed: InputManifest
+    looked_at: set[str] = field(default_factory=set)
+    waiting: dict[str, str] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Take up what the stream hands out, then what it does not see."""
+        r = self.round
+        context = r.context()
+        settings = context.settings.ingest
+        unknown = self._unknown(context, self.listed.files)
+        self.waiting = unfinished_files(
+            r.spark, context.lake, self.listed, unknown, rule=settings.complete, now=now()
+        )
+        if self.waiting:
+            path, reason = next(iter(sorted(self.waiting.items())))
+            about = {"table": self.table.name, "n_files": len(self.waiting), "path": path, "reason": reason}
+            r.notes.append(Note("FilesNotWhole", about))
+        stream_files(
+            r.spark,
+            self.listed.root,
+            checkpoint=checkpoint_folder(context.lake, self.table.name, stream_key(context, self.listed)),
+            files_per_batch=settings.stream_files,
+            on_batch=self._batch,
+            stop=r.stop,
+        )
+        left = [f for f in unknown if file_state(f) not in self.looked_at and f.path not in self.waiting]
+        left.sort(key=lambda f: (f.modified, f.path))
+        for start in range(0, len(left), settings.stream_files):
+            if r.stop.is_set():
+                return
+            self._publish(left[start : start + settings.stream_files], number=None)
+
+    def _batch(self, number: int, names: Sequence[str]) -> None:
+        """Deal with what the stream hands out; a file that came after the listing waits for the next look."""
+        wanted = set(names)
+        files = [f for f in self.listed.files if f.name in wanted and f.path not in self.waiting]
+        self._publish(files, number=number)
+        announce(f"checkpoint of {self.table.name}")
+
+    def _unknown(self, context: RunContext, files: Sequence[InputFile]) -> list[InputFile]:
+        known = file_states(context, self.table)
+        return [f for f in files if file_state(f) not in known]
+
+    def _publish(self, files: Sequence[InputFile], *, number: int | None) -> None:
+        """Check and publish files as a delivery of their own, unless a run has them."""
+        r = self.round
+        context = r.context()
+        new = self._unknown(context, files)
+        self.looked_at |= {file_state(f) for f in files}
+        r.n_known += len(files) - len(new)
+        if not new:
+            return
+        manifest = replace(self.listed, files=tuple(sorted(new, key=lambda f: f.path)))
+        runner = StageRunner(context=context)
+        delivery = log_delivery(
+            runner,
+            self.table,
+            manifest,
+            landing_times(context, [manifest], r.notes),
+            more_inputs={STREAMED: ",".join(sorted(map(file_state, new)))},
+        )
+        if isinstance(delivery, Note):  # without keys, or the same as a delivery that a batch run had
+            if delivery.code != "LogUpToDate" and delivery not in r.notes:
+                r.notes.append(delivery)
+            return
+        try:
+            outcome = validate_table(runner, delivery)
+        except InputError as e:
+            r.unreadable.append(e)
+            log.event(f"{self.table.name}: {e.message}", level="error")
+            return
+        r.outcomes.append(outcome)
+        latency = event_latency(context, self.table, outcome.run, committed_at=now())
+        batch = StreamedBatch(
+            **{k: getattr(shown, k) for shown in [to_snapshot(outcome)] for k in shown.__dataclass_fields__},
+            batch=number,
+            files=len(new),
+            repeated=outcome.run.rows_repeated,
+            latency=latency,
+        )
+        r.batches.append(batch)
+        r.notes += _late(batch)
+
+
+def _late(batch: StreamedBatch) -> Iterator[Note]:
+    """Say that events took longer than the contract promises."""
+    latency = batch.latency
+    if latency is not None and latency.promised is not None and latency.p95 >= latency.promised:
+        yield Note("EventsLate", {"table": batch.table, "run_id": batch.run_id, **asdict(latency)})
