@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest.mark import ParameterSet
 
-from tests.support.doc_blocks import PAGES, blocks
+from tests.support.doc_blocks import PAGES, WHOLE, blocks
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def case(page: Path) -> ParameterSet:
     )
 
 
-@pytest.mark.parametrize("page", [case(p) for p in PAGES if python_of(p)])
+@pytest.mark.parametrize("page", [case(p) for p in PAGES if p not in WHOLE and python_of(p)])
 def test_python_blocks_of_a_page_run_in_order(
     page: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ hash.
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from pyspark.sql import functions as F
@@ -105,6 +106,23 @@ def run_engage_spark(
 ) -> CommandResult:
     """`engage-spark WORDS…` as a process."""
     return run([sys.executable, "-m", "engage_spark", *words], cwd=cwd, env=env, timeout=timeout)
+
+
+def in_one_session(steps: list[dict[str, Any]], home: Path, *, timeout: int = 500) -> list[Any]:
+    """Run steps in one session of a process of its own in `home`, and return what came of each."""
+    plan = {
+        "env": None,
+        "conf_dir": None,
+        "secrets": {},
+        "steps": steps,
+        "overrides": [w for w in small_session(home) if w != "--set"] + [f"log.spark={home / 'spark.log'}"],
+    }
+    (home / "steps.json").write_text(json.dumps(plan), encoding="utf-8")
+    script = str(ROOT / "tests" / "support" / "one_session.py")
+    process = run([sys.executable, script, "steps.json", "results.json"], cwd=home, timeout=timeout)
+    assert process.code == 0, process.transcript[-4000:]
+    done: list[Any] = json.loads((home / "results.json").read_text(encoding="utf-8"))["steps"]
+    return done
 
 
 def run_here(*words: str) -> CommandResult:

@@ -14,6 +14,8 @@ from pathlib import Path
 from tests.support.paths import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+WHOLE = (ROOT / "docs" / "your_first_contract.md",)
+"""Pages whose blocks are steps of one way: `tests/e2e/test_first_contract.py` runs each from start to end."""
 FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>\w*)\n(?P<body>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
 )

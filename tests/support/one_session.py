@@ -3,7 +3,8 @@ RESULTS.json`.
 
 A session's jars are fixed when its JVM starts, so what needs other jars than the tests' shared session runs
 in a process of its own; one process for all of it, because a JVM takes ten seconds to start. A step is
-`{"argv": […]}`, `{"sql": "…"}`, or `{"post": "…", "body": {…}}`, which sends JSON to an address.
+`{"argv": […]}`, `{"sql": "…"}`, `{"post": "…", "body": {…}}`, which sends JSON to an address, or
+`{"export": {…}}`, which sets variables of the environment.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sys
 import time
 import urllib.request
@@ -58,6 +60,9 @@ def run(steps: Path, results: Path) -> None:
                 body = json.dumps(step["body"]).encode()
                 with urllib.request.urlopen(step["post"], data=body, timeout=10) as answer:
                     done.append(json.loads(answer.read()))
+            elif "export" in step:
+                os.environ.update(step["export"])
+                done.append(None)
             elif "sql" in step:
                 try:
                     done.append([list(row) for row in spark.sql(step["sql"]).collect()])
