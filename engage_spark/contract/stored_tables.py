@@ -172,19 +172,21 @@ def _splits_fields() -> tuple[Field, ...]:
         _field(
             "stratum",
             "string",
-            "The value that the draw was stratified by, as text; null where it was null, and for newcomers.",
+            "The value that the draw was stratified by, as text; null where it was null or drawn is false.",
         ),
         _field(
             "drawn",
             "boolean",
-            "True: drawn with exact shares. False: came later, and was put by a fixed cut of the hash.",
+            "True: drawn with exact shares. False: came later, or is equal to others, and was put by a fixed "
+            "cut of a hash.",
             required=True,
         ),
         _field(
             "unit",
             "bigint",
-            "Of a customer who is equal to others in all but the key: the hash of the one whose side all of "
-            "them take; null where the key's own hash decided.",
+            "Of a customer who was equal to others in all features when a training first met the key: the "
+            "hash of what they share, in the range of the side that all of them are on; null where the key's "
+            "own hash decided.",
         ),
         _field(
             "drawn_on",

@@ -37,7 +37,7 @@ SIDE, FOLD = "side", "fold"
 COLUMNS = (SIDE, FOLD, "stratum", "drawn")
 """The columns of a split beside the key."""
 UNIT = "unit"
-"""The column with the hash of the one whose side its duplicates take (see `ml.leakage.duplicates`)."""
+"""The column with the hash that put a key beside its duplicates (see `ml.leakage.duplicates`)."""
 MAX_STRATA = 16
 
 Cuts = tuple[int | None, ...]

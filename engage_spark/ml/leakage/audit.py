@@ -14,8 +14,9 @@ from pyspark.sql import functions as F
 from engage_spark.ml.feature_spec import FeatureSpec, Task, all_features, target_names
 from engage_spark.ml.leakage import audit_kernel as kernel
 from engage_spark.ml.leakage import findings
-from engage_spark.ml.leakage.duplicates import content_hashes, content_of
+from engage_spark.ml.leakage.duplicates import content_hashes, content_of, label_hash
 from engage_spark.ml.leakage.findings import (
+    MOST_TWINS,
     AuditOutcome,
     DuplicateCounts,
     LeakFinding,
@@ -58,6 +59,9 @@ BINS = 256
 PAIR_VALUES = 32
 """The most values of features that are compared in pairs."""
 
+_ALIKE, _OF_KEY = 0, 1
+"""What a group of records is of: rows of a day with equal features, and the days of a key."""
+
 send_by_value(kernel)
 
 
@@ -92,7 +96,7 @@ def audit_leakage(
     settles its label, is missing along with it, or, of a binary target's flags and codes, may be set with the
     label; several that a linear formula reconstructs the target from (formulas of products are not looked
     for). Of features by themselves: empty, constant, identifiers, too many levels, one-to-one pairs. Of rows:
-    equal content under several keys, keys that occur twice or in two splits. Whether days overlap in time is
+    equal features under several keys, keys that occur twice or in two splits. Whether days overlap in time is
     known without the rows: `findings.time_findings`. Nulls and NaN are a value of their own. Findings come in
     the order of specs, features, rows.
     Cost: two scans, one of them crossing to Python in Arrow batches with a shuffle of at most 512 rows a
@@ -114,8 +118,15 @@ def audit_leakage(
     leaks += findings.twin_findings(target_histograms.twins)
     if duplicates is None:
         duplicates = to_duplicate_counts(rows, specs=specs, key=key, day=day, split=split, fold=fold)
-    leaks += findings.duplicate_findings(duplicates, key, limits)
+    chance = max((_disagreement(profile[t]) for t in target_names(specs)), default=1.0)
+    leaks += findings.duplicate_findings(duplicates, key, limits, chance=chance)
     return tuple(leaks)
+
+
+def _disagreement(profile: ColumnProfile) -> float:
+    """Return how often two rows drawn by chance differ in a target, at most; 1 where it has many values."""
+    n = sum(profile.values.values())
+    return 1 - sum((m / n) ** 2 for m in profile.values.values()) if profile.complete and n else 1.0
 
 
 def to_target_histograms(
@@ -245,16 +256,18 @@ def _pairs(names: Sequence[str], profile: FeatureProfile) -> tuple[tuple[int, in
 def to_duplicate_counts(
     rows: DataFrame, *, specs: Sequence[FeatureSpec], key: Sequence[str], day: str, split: str, fold: str
 ) -> DuplicateCounts:
-    """Count rows of equal content under several keys, and keys that occur twice on a day, or in two splits.
+    """Count rows of equal features under several keys of a day, and keys that occur twice on a day, or in two
+    splits.
 
-    Content: see `duplicates.content_of`, compared by its hashes.
-    Cost: one scan, one shuffle of two records of six numbers a row, one action.
+    Features: see `duplicates.content_of`, compared by their hashes.
+    Cost: one scan, one shuffle of two records of seven numbers a row, one action; a row comes back for each
+    size of a group.
     """
-    content = content_of(specs)
+    content, days = content_of(specs), column_named(day)
     keys = [column_named(k) for k in key]
     splits, folds = (F.coalesce(column_named(c).cast("string"), F.lit("")) for c in (split, fold))
 
-    def record(kind: int, group: list[Any], member: list[Any], place: Any) -> Any:
+    def record(kind: int, group: list[Any], member: list[Any], place: Any, label: Any) -> Any:
         first, second = content_hashes(group)
         return F.struct(
             F.lit(kind).alias("kind"),
@@ -262,50 +275,61 @@ def to_duplicate_counts(
             second.alias("b"),
             F.xxhash64(*member).alias("member"),
             place.alias("place"),
+            label.alias("label"),
         )
 
     records = F.explode(
         F.array(
-            record(0, content, keys, F.concat_ws("|", splits, folds)),
-            record(1, keys, [column_named(day)], splits),
+            record(_ALIKE, [days, *content], keys, F.concat_ws("|", splits, folds), label_hash(specs)),
+            record(_OF_KEY, keys, [days], splits, F.lit(None).cast("bigint")),
         )
     )
-    grouped = (
+    ends = {
+        "first": ("min", "place"),
+        "last": ("max", "place"),
+        "low": ("min", "label"),
+        "high": ("max", "label"),
+    }
+    groups = (
         rows.select(records.alias("r"))
         .select("r.*")
         .repartition("kind", "a", "b")  # one shuffle serves both groupings
         .groupBy("kind", "a", "b", "member")
-        .agg(F.count(F.lit(1)).alias("rows"), F.min("place").alias("first"), F.max("place").alias("last"))
+        .agg(
+            F.count(F.lit(1)).alias("rows"), *(getattr(F, f)(c).alias(name) for name, (f, c) in ends.items())
+        )
         .groupBy("kind", "a", "b")
         .agg(
             F.count(F.lit(1)).alias("members"),
             F.sum("rows").alias("rows"),
-            F.min("first").alias("first"),
-            F.max("last").alias("last"),
+            *(getattr(F, f)(name).alias(name) for name, (f, _) in ends.items()),
         )
     )
-    several, apart = F.col("members") > 1, F.col("first") != F.col("last")
-    counts = (
-        grouped.groupBy("kind")
-        .agg(
-            F.sum("members").alias("members"),
-            F.sum("rows").alias("rows"),
-            F.count_if(several).alias("groups"),
-            F.sum(F.col("members") - 1).alias("repeated"),
-            F.count_if(several & apart).alias("across"),
-            F.count_if(apart).alias("apart"),
-        )
-        .collect()
+    apart = (F.col("first") != F.col("last")).alias("apart")
+    labelled, differ = F.count("low").alias("labelled"), F.count_if(F.col("low") != F.col("high"))
+    counted = groups.groupBy("kind", "members", apart).agg(
+        F.count(F.lit(1)).alias("groups"), F.sum("rows").alias("rows"), labelled, differ.alias("differ")
     )
-    by_kind = {r["kind"]: r for r in counts}
-    if not by_kind:
-        return DuplicateCounts(keys=0, groups=0, repeated=0, across=0, twice=0, split_keys=0)
-    contents, keyed = by_kind[0], by_kind[1]
+    return _duplicate_counts([r.asDict() for r in counted.collect()])
+
+
+def _duplicate_counts(counted: Sequence[Mapping[str, Any]]) -> DuplicateCounts:
+    """Add up groups of rows by size, and whether they are apart."""
+    alike = [r for r in counted if r["kind"] == _ALIKE]
+    of_key = [r for r in counted if r["kind"] == _OF_KEY]
+    twins = [r for r in alike if 1 < r["members"] <= MOST_TWINS]
+    across = [r for r in twins if r["apart"]]
+    common = [r for r in alike if r["members"] > MOST_TWINS]
     return DuplicateCounts(
-        keys=contents["members"],
-        groups=contents["groups"],
-        repeated=contents["repeated"],
-        across=contents["across"],
-        twice=keyed["rows"] - keyed["members"],
-        split_keys=keyed["apart"],
+        keys=sum(r["members"] * r["groups"] for r in alike),
+        groups=sum(r["groups"] for r in twins),
+        repeated=sum((r["members"] - 1) * r["groups"] for r in twins),
+        across=sum(r["groups"] for r in across),
+        parted=sum((r["members"] - 1) * r["groups"] for r in across),
+        labelled=sum(r["labelled"] for r in across),
+        differ=sum(r["differ"] for r in across),
+        profiles=sum(r["groups"] for r in common),
+        common=sum(r["members"] * r["groups"] for r in common),
+        twice=sum(r["rows"] - r["members"] * r["groups"] for r in of_key),
+        split_keys=sum(r["groups"] for r in of_key if r["apart"]),
     )

@@ -26,6 +26,10 @@ LEAVE_OUT = (
 MAKE_SURE = (
     "make sure that it is known before the label's window opens; else say in the contract that it leaks"
 )
+MOST_TWINS = 10
+"""The most keys that count as duplicates where they are equal in all features (decision 6)."""
+FEWEST_DIFFERENT = 3
+"""Groups that would have to differ in their labels by chance, or nothing is said of their agreement."""
 CODE_VALUES = 12
 """The most values of a flag or a code."""
 
@@ -33,13 +37,15 @@ CODE_VALUES = 12
 @dataclass(frozen=True, kw_only=True)
 class LeakLimits:
     """The limits beyond which the audit reports a finding. All findings stop a strict training, except
-    label-like, twins, constant, few duplicates, and identifiers that are numbers.
+    label-like, twins, constant, few duplicates or such as differ in labels, common profiles, and identifiers
+    that are numbers.
 
     `auc` and `r2` are of one feature alone, `formula` of several together; `purity` is P(rarer class | some
     of the values), for groups of at least `rows` rows that hold at least `held` of that class; `odds`: how
     many times likelier one value makes the class, where it holds at least `odds_held` of it; `missing`: R² of
-    whether a value is there; `duplicates`: share of customers that repeat another one; `unique`: distinct
-    values per row from which on a column counts as an identifier, for columns of at least `rows` values.
+    whether a value is there; `duplicates`: share of rows that repeat another key's in another split;
+    `unique`: distinct values per row from which on a column counts as an identifier, for columns of at least
+    `rows` values.
     """
 
     auc: float = 0.95
@@ -57,9 +63,13 @@ class LeakLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class DuplicateCounts:
-    """Counts of duplicates. `groups` of `keys` with equal content have `repeated` keys beyond the first of
-    each; `across` of them are in several splits or folds. `twice` counts rows beyond the first with one
-    key and day, `split_keys` keys in several splits.
+    """Counts of duplicates: rows of one day that are equal in all features under several keys, of at most
+    `MOST_TWINS` keys.
+
+    `groups` of `keys`, one a key and day, have `repeated` beyond the first of each. `across` of them are in
+    several splits or folds, with `parted` beyond the first of each; the labels of `labelled` of these are
+    known, and differ within `differ` of them. `profiles` are the groups of more keys, `common` their keys.
+    `twice` counts rows beyond the first with one key and day, `split_keys` keys in several splits.
     """
 
     keys: int
@@ -68,6 +78,11 @@ class DuplicateCounts:
     across: int
     twice: int
     split_keys: int
+    parted: int = 0
+    labelled: int = 0
+    differ: int = 0
+    profiles: int = 0
+    common: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -320,9 +335,14 @@ def twin_findings(pairs: Sequence[tuple[str, str, int]]) -> list[LeakFinding]:
     ]
 
 
-def duplicate_findings(counts: DuplicateCounts, key: Sequence[str], limits: LeakLimits) -> list[LeakFinding]:
-    """List what is wrong with rows: the same content under several keys, a key several times or in several
+def duplicate_findings(
+    counts: DuplicateCounts, key: Sequence[str], limits: LeakLimits, *, chance: float
+) -> list[LeakFinding]:
+    """List what is wrong with rows: the same features under several keys, a key several times or in several
     splits.
+
+    `chance` is the share of pairs of rows that differ in a label, whoever they are: duplicates in several
+    splits stop a training only where their labels agree clearly more often.
     """
     keys, findings = tuple(key), []
 
@@ -340,26 +360,15 @@ def duplicate_findings(counts: DuplicateCounts, key: Sequence[str], limits: Leak
         )
 
     if counts.repeated:
-        share = counts.repeated / counts.keys
-        repeated = f"{counts.repeated} of {counts.keys} repeat another key in all features and targets"
-        hint = (
-            "remove the duplicates at the source, or give one customer one key; "
-            "rows of few coarse features may be alike by chance"
+        add("duplicates", *_of_duplicates(counts, limits, chance))
+    if counts.common:
+        text = (
+            f"{counts.common:,} of {counts.keys:,} rows share all features with more than {MOST_TWINS - 1} "
+            f"others of their day ({counted(counts.profiles, 'common profile')}): they are split by key, as "
+            "a model will meet such rows again."
         )
-        if counts.across:
-            hint = (
-                "delete the table splits: the next training draws it anew, with duplicates on one side, and "
-                f"no model of before is compared with the new ones; or {hint}"
-            )
-            text = (
-                f"{repeated} ({share:.1%}), and {counts.across} of {counts.groups} such groups are in "
-                "several splits or folds, since an earlier training put them there: a model is tested on "
-                "rows that it was fitted on."
-            )
-            add("duplicates", share, limits.duplicates, share > limits.duplicates, text, hint)
-        else:
-            text = f"{repeated} ({share:.1%}); all of a group are in one split and one fold."
-            add("duplicates", share, limits.duplicates, False, text, hint)
+        share = counts.common / counts.keys
+        add("common profiles", share, 1.0, False, text, "none needed, where rows are few and coarse")
     if counts.twice:
         text = f"{counts.twice} rows have the key and day of another row."
         add(
@@ -381,6 +390,40 @@ def duplicate_findings(counts: DuplicateCounts, key: Sequence[str], limits: Leak
             "draw splits by key, as the table `splits` holds them",
         )
     return findings
+
+
+def _of_duplicates(
+    counts: DuplicateCounts, limits: LeakLimits, chance: float
+) -> tuple[float, float, bool, str, str]:
+    """Return what is measured of duplicates, its limit, whether that stops, and the two texts."""
+    repeated = f"{counts.repeated:,} of {counts.keys:,} rows repeat another key's row in all features"
+    source = (
+        "remove the duplicates at the source, or give one customer one key; rows of few coarse features may "
+        "be alike by chance"
+    )
+    if not counts.across:
+        share = counts.repeated / counts.keys
+        text = f"{repeated} ({share:.1%}); all of a group are in one split and one fold."
+        return share, limits.duplicates, False, text, source
+    share = counts.parted / counts.keys
+    apart = (
+        f"{repeated}, and {counts.across:,} of {counted(counts.groups, 'such group')} "
+        f"{'is' if counts.across == 1 else 'are'} in several splits or folds ({share:.1%} of the rows), "
+        "where they were put before they were alike"
+    )
+    expected = chance * counts.labelled
+    if expected >= FEWEST_DIFFERENT and counts.differ > expected / 2:
+        text = (
+            f"{apart}; the labels of {counts.differ:,} of {counts.labelled:,} differ, so that they are alike "
+            "by chance."
+        )
+        return share, limits.duplicates, False, text, "none needed, where rows are few and coarse"
+    stops = share > limits.duplicates and expected >= FEWEST_DIFFERENT
+    hint = (
+        "delete the table splits: the next training draws it anew, with duplicates on one side, and no model "
+        f"of before is compared with the new ones; or {source}"
+    )
+    return share, limits.duplicates, stops, f"{apart}: a model is tested on rows that it was fitted on.", hint
 
 
 def time_findings(

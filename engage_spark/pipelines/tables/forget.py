@@ -18,10 +18,8 @@ from engage_spark.lake.erased_keys import ERASED_KEYS, SEPARATOR, RememberedKey,
 from engage_spark.lake.locks import table_lock
 from engage_spark.lake.maintenance import count_rows, delete_rows, update_rows
 from engage_spark.lake.run_log import QUALITY_RESULTS, QUALITY_STATES
-from engage_spark.ml.data.split import UNIT, split_hash, with_unit
 from engage_spark.pipelines.context import RunContext, now
 from engage_spark.pipelines.results import ErasedPlace, ForgetResult, Note
-from engage_spark.pipelines.stages import SPLITS
 from engage_spark.pipelines.stored_tables import StoredTable, stored_tables_of
 from engage_spark.pipelines.tables.busy_tables import PATIENCE
 from engage_spark.pipelines.tables.traces import (
@@ -89,9 +87,8 @@ def run_forget(
 
     Values of others stay as they are published. The counts in `runs` follow, so every stage goes on. Old
     versions of the tables hold the key until `engage-spark tables vacuum` has deleted them. With `dry_run`,
-    look only: that is the proof, before and after. Killed anywhere, the same command ends the work. The
-    hash of the key that decides the side of who was equal to it stays in `splits`, and is counted.
-    Cost: two scans of each table, four of splits, and one commit where it held the key; all tables are locked
+    look only: that is the proof, before and after. Killed anywhere, the same command ends the work.
+    Cost: two scans of each table, and one commit where it held the key; all tables are locked
     meanwhile.
     Errors: UsageError where the key has another number of parts; InputError where a part is not of its
     type; TransientError where a stage writes a table.
@@ -149,7 +146,6 @@ class Trace:
 def _look(context: RunContext, tables: Sequence[StoredTable], key: ErasedKey) -> list[Trace]:
     """Look for the key in every place: rows, texts of other rows, bookkeeping, files, history."""
     traces = [trace for stored in tables for trace in _in_table(context, stored, key)]
-    traces += [_followers(context, key) for stored in tables if stored.name == SPLITS]
     if not key.texts:
         traces.append(
             Trace("texts", None, "the key is no text: rows that hold an equal value were looked for")
@@ -177,17 +173,6 @@ def _in_table(context: RunContext, stored: StoredTable, key: ErasedKey) -> Itera
         n_old = count_in_old_files(context, stored.name, where, key.texts)
         remark = "a catalog does not show its files" if n_old is None else "and lines of its log"
         yield Trace(f"old files of {stored.name}", None if n_old is None else n_old - n_rows, remark)
-
-
-def _followers(context: RunContext, key: ErasedKey) -> Trace:
-    """Count the customers whose side follows from the hash of the key, since they were equal to it."""
-    splits = with_unit(context.lake.read(context.spark, SPLITS))
-    given = [F.lit(text).cast(f.spark_type).alias(f.name) for f, text in key.parts]
-    own = split_hash([f.name for f, _ in key.parts], context.settings.models.seed)
-    with translate_spark_errors(f"{SPLITS} cannot be read"):
-        n_followers = splits.select(UNIT, *given).where(F.col(UNIT) == own).count()
-    remark = "rows of those who were equal to it; the number that decides their side stays"
-    return Trace(f"hash in {SPLITS}", n_followers, remark)
 
 
 def _text_columns(stored: StoredTable) -> list[str]:

@@ -108,8 +108,8 @@ def build_training_set(
 ) -> TrainingSet:
     """Join all rows of all targets with their split and fold, and write them to scratch once.
 
-    Customers who are equal in all but their key are on one side and in one fold, unless an earlier training
-    put them apart.
+    Customers who are equal in all features are on one side and in one fold, unless an earlier training put
+    them apart, or more than a few are equal (`with_duplicates_together`).
 
     Cost: the splits look at keys alone; then one shuffle each of the entity, its features and its graph by
     key and day, and one join with the splits, written as one table; one pass over it that shuffles two
@@ -291,7 +291,9 @@ def _together(
             audited.content(joined),
             specs=audited.specs,
             key=context.contract.entity.key,
+            day=SNAPSHOT_DATE,
             seed=context.settings.models.seed,
+            folds=context.settings.models.folds,
             materialize=materialize,
         )
         return replace(plan, new=materialize(together, "new_splits_together"))

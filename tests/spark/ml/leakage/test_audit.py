@@ -184,7 +184,9 @@ def test_the_audit_is_the_same_on_any_partitioning(leaky: DataFrame) -> None:
 
 
 def test_rows_that_are_alike_but_for_the_key_are_counted_across_sides(spark: SparkSession) -> None:
-    """Contents A (3 keys, two sides), B (2 keys, same fold), C; A's null lies elsewhere than C's."""
+    """Contents A (3 keys, two sides), B (2 keys, same fold), C; A's null lies elsewhere than C's. D's labels
+    differ; E's 11 keys are a common profile.
+    """
     rows = [
         ("a1", DAY, "fit", 0, 1.0, None, 1.0),
         ("a2", DAY, "fit", 0, 1.0, None, 1.0),
@@ -194,7 +196,8 @@ def test_rows_that_are_alike_but_for_the_key_are_counted_across_sides(spark: Spa
         ("c1", DAY, "fit", 2, None, None, 1.0),
         ("c1", DAY + datetime.timedelta(1), "fit", 2, None, None, 1.0),
         ("d1", DAY, "fit", 3, -0.0, "y", 0.0),
-        ("d2", DAY, "fit", 4, 0.0, "y", 0.0),
+        ("d2", DAY, "fit", 4, 0.0, "y", 1.0),
+        *((f"e{i}", DAY, "fit" if i % 2 else "test", i % 2 or None, 9.0, "e", 0.0) for i in range(11)),
     ]
     rows = spark.createDataFrame(
         rows, "key string, day date, side string, fold int, n double, t string, y double"
@@ -202,9 +205,11 @@ def test_rows_that_are_alike_but_for_the_key_are_counted_across_sides(spark: Spa
     data = pd.DataFrame({"n": [1.0], "t": ["x"]})
     plans = [plan("y", Task.BINARY, ("n", "t"), data)]
     counts = to_duplicate_counts(rows, specs=plans, key=["key"], day="day", split="side", fold="fold")
-    assert (counts.keys, counts.groups, counts.repeated, counts.across) == (8, 3, 4, 2), (
+    assert (counts.keys, counts.groups, counts.repeated, counts.across) == (20, 3, 4, 2), (
         "one customer on two days is no duplicate"
     )
+    assert (counts.parted, counts.labelled, counts.differ) == (3, 2, 1)
+    assert (counts.profiles, counts.common) == (1, 11)
     assert (counts.twice, counts.split_keys) == (0, 0)
     more = rows.union(rows.where("key = 'b1'")).union(
         rows.where("key = 'c1'").selectExpr("key", "day", "'test'", "fold", "n", "t", "y")
@@ -291,7 +296,8 @@ def test_the_iranian_table_shows_formula_label_like_columns_twins_and_duplicates
         ("duplicates", None, ("key",)),
     }
     duplicates = findings["duplicates", None, ("key",)]
-    assert duplicates.measured == data.duplicated().sum() / len(data) == 300 / 3150 and duplicates.stops
+    assert f"{int(data.duplicated(features).sum())} of 3,150 rows repeat" in duplicates.explanation
+    assert duplicates.stops, "their labels agree far more often than by chance"
     assert (
         findings["reconstructs a formula", "customer_value", ("seconds_of_use", "frequency_of_sms")].measured
         > 0.95

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+from pyspark.sql import functions as F
 
 from engage_spark.contract import graph_spec_of, load_contract, splits_table
 from engage_spark.errors import InputError, UsageError
 from engage_spark.lake import Lake
-from engage_spark.ml.data.split import split_hash
+from engage_spark.ml.data.split import check_splits, draw_splits, split_hash
+from engage_spark.ml.feature_spec import Feature, FeatureSpec, LeakPolicy, Target, Task
+from engage_spark.ml.leakage.duplicates import with_duplicates_together
 from engage_spark.pipelines.features import run_features
 from engage_spark.pipelines.graph.run import run_graph
 from engage_spark.pipelines.ingest.run import run_ingest
@@ -30,7 +33,7 @@ from tests.support.kill_harness import killed_at, killed_before
 from tests.support.paths import DATA
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from engage_spark.pipelines.results import ForgetResult
 
@@ -146,14 +149,37 @@ def test_a_key_goes_from_every_place(spark: SparkSession, forgotten: Settings) -
     assert data["old files of stations_judged"] == data["old files of rides_judged"] == 0, data
 
 
-def test_the_hash_that_others_follow_is_counted_and_stays(spark: SparkSession, settings: Settings) -> None:
+def test_nothing_of_the_key_is_left_with_those_who_were_equal_to_it(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    key, seed, folds = ["station_code"], settings.models.seed, settings.models.folds
+    features = (Feature(name="docks", table="stations", categorical=False),)
+    target = Target(name="left", task=Task.BINARY, minimum=0, maximum=1, label_days=0, baseline=None)
+    spec = FeatureSpec(target=target, policy=LeakPolicy.STRICT, features=features, excluded=())
+    stations = [(k, DAY, docks, 0) for k, docks in ((GONE, 5.0), (OTHER, 5.0), (LONGER, 7.0))]
+    alike = spark.createDataFrame(stations, "station_code string, day string, docks double, left int")
+    new = draw_splits(alike, key=key, stratum=None, folds=folds, seed=seed)
+
+    def materialize(frame: DataFrame, name: str) -> DataFrame:
+        frame.write.parquet(f"{tmp_path}/{name}")
+        return spark.read.parquet(f"{tmp_path}/{name}")
+
+    together = with_duplicates_together(
+        new, None, alike, specs=[spec], key=key, day="day", seed=seed, folds=folds, materialize=materialize
+    )
     table, day = splits_table(BIKES), date.fromisoformat(DAY)
-    key = spark.createDataFrame([(GONE,)], "station_code string")
-    ((unit,),) = key.select(split_hash(["station_code"], settings.models.seed)).collect()
-    splits = [(k, "fit", 0, None, False, u, day, "r") for k, u in ((GONE, None), (OTHER, unit), (LONGER, 7))]
-    Lake(settings.lake).append(spark.createDataFrame(splits, spark_schema(table)), table, tag="r")
+    stored = together.select("*", F.lit(day).alias("drawn_on"), F.lit("r").alias("_run_id"))
+    Lake(settings.lake).append(stored.select(spark_schema(table).names), table, tag="r")
+    before = {r["station_code"]: r for r in rows(lake_of(settings) / "splits")}
+    assert before[GONE]["unit"] == before[OTHER]["unit"] is not None
     places = counts(run_forget(spark, settings, contract=BIKES, key=[GONE]))
-    assert (places["splits"], places["hash in splits"]) == ((1, 0), (1, 1))
+    assert places["splits"] == (1, 0)
+    after = {r["station_code"]: r for r in rows(lake_of(settings) / "splits")}
+    assert after == {k: r for k, r in before.items() if k != GONE}
+    of_key = spark.createDataFrame([(GONE,)], "station_code string").select(split_hash(key, seed)).collect()
+    assert of_key[0][0] not in {r["unit"] for r in after.values()}
+    left = Lake(settings.lake).read(spark, "splits")
+    check_splits(left, key=key, folds=folds, seed=seed)
 
 
 def test_it_stays_away_the_counts_follow_and_every_stage_goes_on(

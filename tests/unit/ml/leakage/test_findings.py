@@ -74,27 +74,45 @@ def duplicate_counts(**counts: int) -> DuplicateCounts:
     )
 
 
-@pytest.mark.parametrize(("repeated", "stops"), [(10, False), (11, True)])
-def test_more_than_one_duplicate_in_a_hundred_stops(repeated: int, stops: bool) -> None:
-    (findings,) = duplicate_findings(
-        duplicate_counts(repeated=repeated, groups=5, across=3), ["key"], LeakLimits()
-    )
-    assert (findings.check, findings.stops, findings.measured) == ("duplicates", stops, repeated / 1000)
-    assert "3 of 5 such groups" in findings.explanation
-    assert findings.hint.startswith("delete the table splits: the next training draws it anew")
+def found(**counts: int) -> list[LeakFinding]:
+    return duplicate_findings(duplicate_counts(**counts), ["key"], LeakLimits(), chance=0.5)
+
+
+@pytest.mark.parametrize(("parted", "stops"), [(10, False), (11, True)])
+def test_more_than_one_parted_duplicate_in_a_hundred_stops(parted: int, stops: bool) -> None:
+    (finding,) = found(repeated=400, groups=50, across=8, parted=parted, labelled=8)
+    assert (finding.check, finding.stops, finding.measured) == ("duplicates", stops, parted / 1000)
+    assert "8 of 50 such groups are in" in finding.explanation
+    assert finding.hint.startswith("delete the table splits: the next training draws it anew")
+    (one,) = found(repeated=1, groups=1, across=1, parted=1, labelled=1)
+    assert "1 of 1 such group is in" in one.explanation
+
+
+@pytest.mark.parametrize(("labelled", "differ", "stops"), [(80, 20, True), (80, 21, False), (5, 0, False)])
+def test_rows_that_are_alike_by_chance_stop_nothing(labelled: int, differ: int, stops: bool) -> None:
+    """Of 80 groups 40 differ in their labels by chance; of 5 too few to tell."""
+    (finding,) = found(repeated=400, groups=90, across=80, parted=300, labelled=labelled, differ=differ)
+    assert finding.stops is stops
+    assert ("alike by chance" in finding.explanation) is (differ == 21)
 
 
 def test_duplicates_on_one_side_are_a_note_whatever_their_share() -> None:
-    (note,) = duplicate_findings(duplicate_counts(repeated=400, groups=5), ["key"], LeakLimits())
+    (note,) = found(repeated=400, groups=5)
     assert (note.check, note.stops, note.measured) == ("duplicates", False, 0.4)
-    assert "400 of 1000" in note.explanation and "in one split and one fold" in note.explanation
+    assert "400 of 1,000" in note.explanation and "in one split and one fold" in note.explanation
     assert "table splits" not in note.hint, "nothing is to be drawn anew"
 
 
+def test_common_profiles_are_counted_and_stop_nothing() -> None:
+    (note,) = found(common=900, profiles=1)
+    assert (note.check, note.stops, note.measured) == ("common profiles", False, 0.9)
+    assert "900 of 1,000 rows" in note.explanation and "(1 common profile)" in note.explanation
+
+
 def test_a_key_twice_and_a_key_on_split_keys_stop_from_the_first_on() -> None:
-    findings = duplicate_findings(duplicate_counts(twice=1, split_keys=1), ["key"], LeakLimits())
+    findings = found(twice=1, split_keys=1)
     assert [(f.check, f.stops) for f in findings] == [("key held twice", True), ("in several splits", True)]
-    assert duplicate_findings(duplicate_counts(), ["key"], LeakLimits()) == []
+    assert found() == []
 
 
 def test_the_windows_of_days_trained_on_must_be_over_on_the_day_tested_on() -> None:
