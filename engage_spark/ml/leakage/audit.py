@@ -118,7 +118,9 @@ def audit_leakage(
     leaks += findings.twin_findings(target_histograms.twins)
     if duplicates is None:
         duplicates = to_duplicate_counts(rows, specs=specs, key=key, day=day, split=split, fold=fold)
-    chance = max((_disagreement(profile[t]) for t in target_names(specs)), default=1.0)
+    features = {f.name for f in all_features(specs)}  # a target among them is equal where they are
+    targets = [t for t in target_names(specs) if t not in features]
+    chance = max((_disagreement(profile[t]) for t in targets), default=0.0)
     leaks += findings.duplicate_findings(duplicates, key, limits, chance=chance)
     return tuple(leaks)
 

@@ -294,9 +294,13 @@ def test_the_iranian_table_shows_formula_label_like_columns_twins_and_duplicates
         ("reconstructs a formula", "customer_value", ("seconds_of_use", "frequency_of_sms")),
         ("twins", None, ("age_group", "age")),
         ("duplicates", None, ("key",)),
+        ("common profiles", None, ("key",)),
     }
+    sizes = data.groupby(features).size()
+    repeated, (eleven,) = sizes[sizes <= 10].sub(1).sum(), sizes[sizes > 10]
     duplicates = findings["duplicates", None, ("key",)]
-    assert f"{int(data.duplicated(features).sum())} of 3,150 rows repeat" in duplicates.explanation
+    assert duplicates.explanation.startswith(f"{repeated} of 3,150 rows repeat")
+    assert findings["common profiles", None, ("key",)].measured == eleven / 3150 == 11 / 3150
     assert duplicates.stops, "their labels agree far more often than by chance"
     assert (
         findings["reconstructs a formula", "customer_value", ("seconds_of_use", "frequency_of_sms")].measured
