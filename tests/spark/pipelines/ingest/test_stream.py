@@ -1,0 +1,136 @@
+"""Logs that are taken up file by file: every event once, whatever befalls the process or its checkpoint."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from engage_spark.pipelines.ingest.run import run_ingest
+from engage_spark.pipelines.ingest.stream import run_ingest_stream
+from engage_spark.pipelines.results import StreamResult
+from engage_spark.spark.session import is_connect
+from tests.support.deliveries import ARROW, BIKES, deliver, events, run_log, settings_of, stations
+from tests.support.delta_files import rows
+from tests.support.kill_harness import killed_at
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from engage_spark.settings import Settings
+
+pytestmark = pytest.mark.slow
+DAY = "2025-10-21"
+RIDES = BIKES.table("rides")
+Pairs = list[tuple[str | None, str | None]]
+WITHOUT_RUN = ("_run_id", "_replaced_by")
+
+
+def hour(
+    name: str, home: Path, pairs: list[tuple[str | None, str | None]], *, day: str = DAY, seed: int = 1
+) -> Path:
+    """Deliver one file of rides; an end that is no station is an orphan, which is quarantined."""
+    frame = events(RIDES, pairs, [day], seed=seed)
+    path = home / "raw" / "rides" / f"{name}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    schema = pa.schema([(f.name, ARROW[f.spark_type]) for f in RIDES.fields])
+    columns = [pa.array(frame[n].tolist(), schema.field(n).type, from_pandas=False) for n in schema.names]
+    pq.write_table(pa.table(columns, schema=schema), path)
+    return path
+
+
+def pairs(n: int, *, orphans: int = 0, start: int = 0) -> Pairs:
+    known = [(f"ST{(start + i) % 20:04d}", f"ST{(start + i + 1) % 20:04d}") for i in range(n)]
+    return [*known, *((f"NO{i:04d}", "ST0001") for i in range(orphans))]
+
+
+def hours(home: Path, n: int = 4) -> None:
+    """So many files of 12 rides, of which one is an orphan; no two rides are alike."""
+    for i in range(n):
+        hour(f"hour={i:02d}/part", home, pairs(11, orphans=1, start=i), seed=i + 1)
+
+
+class Bench:
+    """Lakes in which the stations are published, beside raw files of rides."""
+
+    def __init__(self, spark: SparkSession, session_settings: Settings, base: Path) -> None:
+        self.spark, self.session_settings, self.base = spark, session_settings, base
+
+    def home(self, path: Path) -> Path:
+        shutil.copytree(self.base, path, dirs_exist_ok=True)
+        return path
+
+    def settings(self, home: Path, **ingest: Any) -> Settings:
+        return settings_of(self.session_settings, home, landed_at=f"{DAY}T23:00:00Z", **ingest)
+
+    def stream(self, home: Path, *, contract: Any = BIKES, **how: Any) -> StreamResult:
+        more = {k: how.pop(k) for k in ("stop", "every", "tables", "on_result") if k in how}
+        settings = self.settings(home, **({"stream_files": 1} | how))
+        return run_ingest_stream(self.spark, settings, contract=contract, **more)
+
+    def batch(self, home: Path) -> None:
+        run_ingest(self.spark, self.settings(home), contract=BIKES, tables=["rides"])
+
+    def seen(self, home: Path) -> list[str]:
+        """What readers see of the rides, each with its verdict, without the run that made it."""
+        log = run_log(self.settings(home))
+        runs = {r.run_id for r in log.publication(self.spark).log_runs("ingest:rides")}
+        return sorted(
+            repr(sorted((k, v) for k, v in without_run(row).items()))
+            for row in rows(home / "lake" / "rides_judged")
+            if row["_run_id"] in runs and row["_replaced_by"] not in runs
+        )
+
+
+def without_run(row: dict[str, Any]) -> dict[str, Any]:
+    errors = [{k: v for k, v in e.items() if k != "run_id"} for e in row["_dq_errors"]]
+    return {k: v for k, v in row.items() if k not in WITHOUT_RUN} | {"_dq_errors": errors}
+
+
+@pytest.fixture(scope="module")
+def bench(spark: SparkSession, session_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    if is_connect(spark):
+        pytest.skip("a stream is refused there, as its own test shows")
+    base = tmp_path_factory.mktemp("streams")
+    deliver(stations(20), BIKES, base, DAY)
+    made = Bench(spark, session_settings, base)
+    run_ingest(spark, made.settings(base), contract=BIKES)
+    return made
+
+
+def test_files_are_taken_up_once_and_end_as_one_delivery_of_all(bench: Bench, tmp_path: Path) -> None:
+    home = bench.home(tmp_path / "streamed")
+    hours(home, 3)
+    first = bench.stream(home)
+    assert [(b.batch, b.files, b.rows_in, b.quarantined, b.status) for b in first.snapshots] == [
+        (n, 1, 12, 1, "published") for n in range(3)
+    ]
+    late = [b.latency for b in first.snapshots]
+    assert all(x is not None and 0 < x.shortest <= x.p50 <= x.p95 for x in late)
+    assert bench.stream(home).snapshots == ()
+    hour("hour=03/part", home, pairs(5), day="2025-10-02", seed=9)  # late: of a day before all others
+    (again,) = bench.stream(home).snapshots
+    assert (again.batch, again.valid) == (3, 5)
+    whole = bench.home(tmp_path / "whole")
+    shutil.copytree(home / "raw", whole / "raw", dirs_exist_ok=True)
+    bench.batch(whole)
+    assert bench.seen(home) == bench.seen(whole)
+    assert len(bench.seen(home)) == 3 * 12 + 5
+
+
+def test_killed_three_times_and_run_again_every_event_is_there_once(bench: Bench, tmp_path: Path) -> None:
+    home, whole = bench.home(tmp_path / "killed"), bench.home(tmp_path / "whole")
+    hours(home, 3)
+    shutil.copytree(home / "raw", whole / "raw", dirs_exist_ok=True)
+    # published and not in the checkpoint; before the commit of the events; before that of the row in runs
+    for effect in ("checkpoint of rides", "commit rides_judged", "commit runs"):
+        assert killed_at(effect, lambda: bench.stream(home)), effect
+    bench.stream(home)
+    bench.batch(whole)
+    assert bench.seen(home) == bench.seen(whole)
+    assert len(bench.seen(home)) == 3 * 12
+    assert bench.stream(home).snapshots == ()
