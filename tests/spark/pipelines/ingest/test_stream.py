@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from engage_spark.errors import ConfigurationError, GateError, InputError
 from engage_spark.pipelines.ingest.run import run_ingest
 from engage_spark.pipelines.ingest.stream import run_ingest_stream
 from engage_spark.pipelines.results import StreamResult
+from engage_spark.side_effects import listening
 from engage_spark.spark.session import is_connect
 from tests.support.deliveries import ARROW, BIKES, deliver, events, run_log, settings_of, stations
 from tests.support.delta_files import rows
@@ -134,3 +138,123 @@ def test_killed_three_times_and_run_again_every_event_is_there_once(bench: Bench
     assert bench.seen(home) == bench.seen(whole)
     assert len(bench.seen(home)) == 3 * 12
     assert bench.stream(home).snapshots == ()
+
+
+def test_a_checkpoint_that_is_lost_ahead_or_of_another_contract_doubles_and_loses_nothing(
+    bench: Bench, tmp_path: Path
+) -> None:
+    home = bench.home(tmp_path)
+    hours(home, 2)
+    bench.stream(home)
+    seen, streams = bench.seen(home), home / "lake" / "_streams"
+    shutil.move(streams, tmp_path / "checkpoint")
+    lost = bench.stream(home)
+    assert lost.snapshots == ()
+    assert [(n.code, n.facts) for n in lost.notes] == [("FilesStreamedBefore", {"n_files": 2})]
+    other = bench.stream(home, contract=replace(BIKES, digest="0" * 64))
+    assert [(b.rows_in, b.repeated) for b in other.snapshots] == [(12, 12), (12, 12)]
+    assert bench.seen(home) == seen
+    shutil.rmtree(home / "lake")  # restored from before the stream, whose checkpoint is newer
+    shutil.copytree(bench.base / "lake", home / "lake")
+    shutil.move(tmp_path / "checkpoint", streams)
+    assert [b.batch for b in bench.stream(home, stream_files=2).snapshots] == [None]
+    assert bench.seen(home) == seen
+
+
+def test_a_rejected_batch_is_recorded_and_holds_up_none_until_it_is_corrected(
+    bench: Bench, tmp_path: Path
+) -> None:
+    home = bench.home(tmp_path)
+    hour("a", home, pairs(8), seed=1)
+    bad = hour("b", home, pairs(4, orphans=4), seed=2)
+    hour("c", home, pairs(8, start=3), seed=3)
+    with pytest.raises(GateError, match=r"1 batch rejected by the contract's gates") as rejected:
+        bench.stream(home)
+    result = rejected.value.result
+    assert isinstance(result, StreamResult)
+    assert [(b.status, b.latency is None) for b in result.snapshots] == [
+        ("published", False),
+        ("rejected", True),
+        ("published", False),
+    ]
+    assert len(bench.seen(home)) == 16
+    assert bench.stream(home).snapshots == (), "as it is, it is not judged again"
+    hour("b", home, pairs(6), seed=2)
+    bad.touch()
+    (corrected,) = bench.stream(home).snapshots
+    assert (corrected.batch, corrected.valid, corrected.status) == (None, 6, "published")
+    hour("a", home, pairs(9), seed=1)  # a published file, with a ride more
+    (longer,) = bench.stream(home).snapshots
+    assert longer.repeated + longer.valid == 9 and longer.valid >= 1
+    assert longer.valid + 22 == len(bench.seen(home))
+
+
+def test_what_is_not_whole_or_cannot_be_read_waits_alone(bench: Bench, tmp_path: Path) -> None:
+    home = bench.home(tmp_path)
+    hours(home, 2)
+    (home / "raw" / "rides" / "hour=00" / "_SUCCESS").touch()
+    first = bench.stream(home, complete="marker")
+    assert [b.files for b in first.snapshots] == [1]
+    (note,) = first.notes
+    assert (note.code, note.facts["n_files"]) == ("FilesNotWhole", 1)
+    assert "hour=01" in note.facts["path"] and "_SUCCESS" in note.facts["reason"]
+    (home / "raw" / "rides" / "hour=01" / "_SUCCESS").touch()
+    broken = home / "raw" / "rides" / "hour=01" / "cut.parquet"
+    broken.write_bytes((home / "raw" / "rides" / "hour=01" / "part.parquet").read_bytes()[:200])
+    (home / "raw" / "rides" / "hour=01" / "_SUCCESS").touch()
+    for published in ([1], []):
+        with pytest.raises(InputError, match="cut.parquet") as unreadable:
+            bench.stream(home, complete="marker")
+        result = unreadable.value.result
+        assert isinstance(result, StreamResult)
+        assert [b.files for b in result.snapshots] == published
+    broken.unlink()
+    assert bench.stream(home, complete="marker").snapshots == ()
+    assert len(bench.seen(home)) == 24
+
+
+def test_a_request_to_stop_lets_the_batch_end_and_begins_no_other(bench: Bench, tmp_path: Path) -> None:
+    home, stop = bench.home(tmp_path), threading.Event()
+    hours(home, 3)
+
+    def ask(effect: str) -> None:
+        if effect == "commit rides_judged":
+            stop.set()
+
+    rounds: list[StreamResult] = []
+    with listening(ask):
+        bench.stream(home, stop=stop, every=3600.0, on_result=rounds.append)
+    assert [[b.batch for b in r.snapshots] for r in rounds] == [[0]]
+    assert len(bench.seen(home)) == 12
+    assert len(bench.stream(home).snapshots) == 2
+    assert len(bench.seen(home)) == 36
+
+
+def test_what_cannot_be_streamed_is_refused_in_words(bench: Bench, tmp_path: Path) -> None:
+    home = bench.home(tmp_path)
+    with pytest.raises(
+        ConfigurationError, match="stations cannot be streamed: a day of it is published whole"
+    ):
+        bench.stream(home, tables=["stations"])
+    with pytest.raises(ConfigurationError, match="each batch would take the place"):
+        bench.stream(home, logs="replace_days")
+    with pytest.raises(ConfigurationError, match="walks is not delivered by the contract"):
+        bench.stream(home, tables=["walks"])
+    (note,) = bench.stream(home).notes
+    assert note.code == "LogNotDelivered"
+    bench.spark.range(2).write.format("delta").save(str(home / "raw" / "rides"))
+    with pytest.raises(ConfigurationError, match="rides is delivered as a Delta table"):
+        bench.stream(home)
+
+
+@pytest.mark.connect
+def test_a_session_of_spark_connect_is_refused_before_anything_starts(
+    spark: SparkSession, session_settings: Settings, tmp_path: Path
+) -> None:
+    settings = settings_of(session_settings, tmp_path)
+    hours(tmp_path, 1)
+    if not is_connect(spark):
+        pytest.skip("a classic session, which streams")
+    with pytest.raises(ConfigurationError, match="a stream needs a classic session"):
+        run_ingest_stream(spark, settings, contract=BIKES)
+    assert not (tmp_path / "lake").exists()
