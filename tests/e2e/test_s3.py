@@ -119,14 +119,22 @@ def way(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Way:
     client.create_bucket(Bucket=BUCKET)
     common = ["--env", "moto", "--conf-dir", str(conf_dir(home, endpoint))]
     lake, at = f"s3a://{BUCKET}/lake", f"s3a://{BUCKET}/lake/customers_judged"
+    streamed = overrides(lake__root=f"s3a://{BUCKET}/streamed")
     steps: dict[str, dict[str, Any]] = {
         "synth": {"argv": [*common, "synth", "--customers", str(CUSTOMERS)]},
         "ingest": {"argv": [*common, "ingest"]},
         "features": {"argv": [*common, "features"]},
         "again": {"argv": [*common, "ingest"]},
+        "keys": {"argv": [*common, "ingest", "--table", "customers", *streamed]},
+        "stream": {"argv": [*common, "ingest", "--stream", "--json", *streamed]},
+        "stream again": {"argv": [*common, "ingest", "--stream", "--json", *streamed]},
         "asked": {"argv": [*common, "sql", ASKED, "--csv"]},
         "judged": {"sql": f"SELECT _dq_status, count(*) FROM delta.`{at}` GROUP BY 1"},
         "raw": {"sql": f"SELECT count(*) FROM parquet.`s3a://{BUCKET}/raw/customers`"},
+        "events": {
+            "sql": f"SELECT (SELECT count(*) FROM delta.`{lake}/connections_judged`) "
+            f"+ (SELECT count(*) FROM delta.`{lake}/interactions_judged`)"
+        },
         "derived": {"sql": CONDITIONS.format(lake=lake)},
         "runs": {"sql": f"SELECT stage, status FROM delta.`{lake}/runs` ORDER BY finished_at"},
         "truncated": {"argv": [*common, "ingest", "--input", f"s3a://{BUCKET}/broken"]},
@@ -186,6 +194,20 @@ def _deliver_broken_snapshots(client: Any) -> None:
 def test_synth_ingest_and_features_run_against_a_bucket(way: Way) -> None:
     for name in ("synth", "ingest", "features"):
         assert way.command(name).code == 0, way.command(name).transcript
+
+
+def test_logs_of_a_bucket_are_streamed_with_a_checkpoint_beside_their_tables(way: Way) -> None:
+    for name in ("keys", "stream", "stream again"):
+        assert way.command(name).code == 0, way.command(name).transcript
+    batches = json.loads(way.command("stream").out)["snapshots"]
+    assert {b["table"]: b["status"] for b in batches} == dict.fromkeys(
+        ("connections", "interactions"), "published"
+    )
+    assert all(b["latency"]["p50"] > 0 for b in batches)
+    assert sum(b["valid"] for b in batches) == way.results["events"][0][0] > CUSTOMERS
+    assert json.loads(way.command("stream again").out)["snapshots"] == []
+    for table in ("connections", "interactions"):
+        assert [k for k in way.keys(f"streamed/_streams/{table}/") if k.endswith("/commits/0")]
 
 
 def test_the_graph_is_measured_against_a_bucket(way: Way) -> None:
