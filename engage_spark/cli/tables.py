@@ -17,12 +17,19 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would be done,
 
 
 @app.command("optimize", epilog=EPILOG)
-def optimize(ctx: typer.Context, dry_run: DryRun = False) -> None:
+def optimize(
+    ctx: typer.Context,
+    dry_run: DryRun = False,
+    by_key: Annotated[
+        bool, typer.Option("--by-key", help="give each file a range of keys; writes every such table anew")
+    ] = False,
+) -> None:
     """Remove rows that no reader can see, and write small files as few large ones."""
     with spark_job(ctx) as job:
         from engage_spark.pipelines.tables.optimize import run_optimize
 
-        show(ctx, run_optimize(job.spark, job.settings, contract=job.contract, dry_run=dry_run))
+        result = run_optimize(job.spark, job.settings, contract=job.contract, dry_run=dry_run, by_key=by_key)
+        show(ctx, result)
 
 
 @app.command("vacuum", epilog=EPILOG)

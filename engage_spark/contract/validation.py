@@ -20,6 +20,7 @@ from engage_spark.contract.model import (
     Field,
     OnFailure,
     Role,
+    Severity,
     Table,
     TableKind,
     is_reserved_column,
@@ -168,6 +169,13 @@ def _key(table: Table) -> list[str]:
     if sorted(f.key_position or 0 for f in keyed) != list(range(1, len(keyed) + 1)):
         problems.append(f"{at}: primaryKeyPosition must count 1 to {len(keyed)}, each once")
     problems += [f"{at}: key field {f.name!r} must be required" for f in keyed if not f.required]
+    if table.kind is TableKind.ENTITY:
+        problems += [
+            f"{at}: key field {f.name!r} must not be null: the severity of its nullValues is "
+            f"{f.severity_of('not_null')}, and has to be critical"
+            for f in keyed
+            if f.severity_of("not_null") is not Severity.CRITICAL
+        ]
     problems += [
         f"{at}: key field {f.name!r} is a floating point number, which is not a key"
         for f in keyed

@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
 from engage_spark.contract import Table
+from engage_spark.contract.invariants import invariants
 from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.lake.spark_errors import (
     holds_other_columns,
@@ -28,9 +29,12 @@ from engage_spark.side_effects import announce
 from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.files import last_name, read_small_file
 from engage_spark.spark.schema import column_named, spark_schema
-from engage_spark.spark.sql_text import quoted_name
+from engage_spark.spark.sql_text import comment_literal, quoted_name
 
 Properties = Mapping[str, str]
+CONSTRAINT = "delta.constraints."
+"""Before the name of a constraint, among a table's properties."""
+CHANGE_FEED = "delta.enableChangeDataFeed"
 _COMMIT = re.compile(r"\d{20}\.json")
 _RUN = re.compile(r"/_?run_id=([^/]+)/")
 
@@ -56,6 +60,17 @@ class Lake:
             "delta.logRetentionDuration": duration,
             "delta.enableDeletionVectors": "false",
         }
+
+    @property
+    def change_feed(self) -> Properties:
+        """The table property that keeps what each commit changed; none where it is not asked for."""
+        return {CHANGE_FEED: "true"} if self.settings.change_feed else {}
+
+    def constraints(self, table: Table) -> Properties:
+        """Return the constraints of a table as properties; none where they are not asked for."""
+        if not self.settings.constraints:
+            return {}
+        return {f"{CONSTRAINT}{name}": sql for name, sql in invariants(table).items()}
 
     def location(self, name: str) -> str:
         """Return the table's path, or its catalog name.
@@ -160,9 +175,10 @@ class Lake:
     ) -> int:
         """Replace exactly the rows that meet `where` (None: all) with `rows`, and return the version made.
 
-        Makes the table on first use, with `partition_by`, `retention` and the table `properties`. `rows` must
-        have the declared columns and meet `where` (Delta checks it). A column that the table lacks is added,
-        null in its other rows. `tag` is kept in the commit's userMetadata.
+        Makes the table on first use, with `partition_by`, `retention`, the comments of its columns, its
+        constraints and the table `properties`. `rows` must have the declared columns and meet `where` (Delta
+        checks it). A column that the table lacks is added, null in its other rows. `tag` is kept in the
+        commit's userMetadata.
         Cost: one commit, and `version`.
         Errors: ConfigurationError when the target cannot be written or holds other columns; nothing is
         committed then.
@@ -208,8 +224,7 @@ class Lake:
             self._commit(rows, table, mode="append", tag=tag, partition_by=(), options={})
             return self.written_version(spark, table.name)
         on = " AND ".join(f"log.{quoted_name(k)} <=> new.{quoted_name(k)}" for k in _own_key(table))
-        declared = rows.select(*map(column_named, spark_schema(table).names))
-        self._merge(declared, table, on=on, action="NOT MATCHED THEN INSERT *")
+        self._merge(_declared(rows, table), table, on=on, action="NOT MATCHED THEN INSERT *")
         return self.written_version(spark, table.name)
 
     def append(
@@ -232,13 +247,17 @@ class Lake:
         partition_by: tuple[str, ...],
         options: Mapping[str, str],
     ) -> None:
-        declared = rows.select(*map(column_named, spark_schema(table).names))
+        declared = _declared(rows, table)
         announce(f"commit {table.name}")
         if self.settings.catalog and self.version(rows.sparkSession, table.name) is not None:
             self._write_into(declared, table, mode=mode, tag=tag, options=options)
             return
+        # Delta heeds properties where it makes a table. Whether a catalog takes constraints with the first
+        # rows is its own affair: there `tables migrate` adds them as statements.
+        properties = {**self.retention, **self.change_feed}
+        properties |= {} if self.settings.catalog else self.constraints(table)
         writer = declared.write.format("delta").mode(mode)
-        writer = writer.options(**self.retention, **options, userMetadata=tag)
+        writer = writer.options(**properties, **options, userMetadata=tag)
         if partition_by:
             writer = writer.partitionBy(*partition_by)
         try:
@@ -278,7 +297,11 @@ class Lake:
         schema = spark_schema(table)
         missing = [f for f in schema if f.name.lower() not in stored]
         if missing:
-            added = ", ".join(f"{quoted_name(f.name)} {f.dataType.simpleString()}" for f in missing)
+            added = ", ".join(
+                f"{quoted_name(f.name)} {f.dataType.simpleString()} "
+                f"COMMENT {comment_literal(f.metadata['comment'])}"
+                for f in missing
+            )
             announce(f"commit {table.name}")
             with translate_spark_errors(f"{self.location(table.name)} cannot be changed"):
                 spark.sql(f"ALTER TABLE {self.sql_name(table.name)} ADD COLUMNS ({added})").collect()
@@ -328,6 +351,13 @@ class Lake:
                 hint="check the storage, then run the stage again",
             )
         return version
+
+
+def _declared(rows: DataFrame, table: Table) -> DataFrame:
+    """Return the declared columns, each with its description and what else its metadata say."""
+    return rows.select(
+        *(column_named(f.name).alias(f.name, metadata=f.metadata) for f in spark_schema(table))
+    )
 
 
 def _own_key(table: Table) -> tuple[str, ...]:

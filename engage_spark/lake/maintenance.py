@@ -17,12 +17,13 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from engage_spark.contract import Table
-from engage_spark.lake.delta import Lake
+from engage_spark.contract.invariants import PREFIX
+from engage_spark.lake.delta import CONSTRAINT, Lake
 from engage_spark.lake.spark_errors import translate_spark_errors
 from engage_spark.side_effects import announce
 from engage_spark.spark.guarantees import is_available
 from engage_spark.spark.schema import spark_schema
-from engage_spark.spark.sql_text import quoted_name
+from engage_spark.spark.sql_text import comment_literal, quoted_name
 
 RETENTION = ("delta.deletedFileRetentionDuration", "delta.logRetentionDuration")
 CHECKPOINTS = "delta.checkpointInterval"
@@ -40,6 +41,8 @@ class TableDetail:
     partition_by: tuple[str, ...]
     properties: Mapping[str, str]
     types: Mapping[str, T.DataType]
+    description: str
+    comments: Mapping[str, str]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -75,6 +78,8 @@ def describe_table(spark: SparkSession, lake: Lake, name: str) -> TableDetail | 
         partition_by=tuple(detail["partitionColumns"]),
         properties=dict(detail["properties"]),
         types={f.name: f.dataType for f in rows.schema},
+        description=detail["description"] or "",
+        comments={f.name: f.metadata.get("comment", "") for f in rows.schema},
     )
 
 
@@ -109,13 +114,16 @@ def _count(row: Any, *names: str) -> int | None:
     return next((int(metrics[name]) for name in names if name in metrics), None)
 
 
-def compact(spark: SparkSession, lake: Lake, name: str) -> None:
-    """Write the small files of each partition as few large ones. Rows, columns and order stay.
+def compact(spark: SparkSession, lake: Lake, name: str, *, by: Iterable[str] = ()) -> None:
+    """Write the small files of each partition as few large ones. Rows and columns stay, and without `by`
+    their order.
 
-    Cost: one commit where something can be joined, none else.
+    `by` columns each file gets a range of, so that who asks for one key reads few files (Z-order).
+    Cost: one commit where something can be joined, none else; with `by` all rows are read and written.
     """
     announce(f"commit {name}")
-    _sql(spark, lake, name, "OPTIMIZE {table}")
+    columns = ", ".join(map(quoted_name, by))
+    _sql(spark, lake, name, f"OPTIMIZE {{table}} ZORDER BY ({columns})" if columns else "OPTIMIZE {table}")
 
 
 def count_rows(spark: SparkSession, lake: Lake, name: str, where: str) -> int:
@@ -193,6 +201,53 @@ def set_properties(spark: SparkSession, lake: Lake, name: str, properties: Mappi
     _sql(spark, lake, name, f"ALTER TABLE {{table}} SET TBLPROPERTIES ({pairs})")
 
 
+def describe_as_declared(spark: SparkSession, lake: Lake, table: Table, detail: TableDetail) -> None:
+    """Give a table its description and the comments of its columns. Cost: a commit for each that differs."""
+    if detail.description != table.description:
+        announce(f"commit {table.name}")
+        _sql(spark, lake, table.name, f"COMMENT ON TABLE {{table}} IS {comment_literal(table.description)}")
+    for f in table.fields:
+        if f.name in detail.comments and detail.comments[f.name] != f.description:
+            announce(f"commit {table.name}")
+            change = f"ALTER COLUMN {quoted_name(f.name)} COMMENT {comment_literal(f.description)}"
+            _sql(spark, lake, table.name, f"ALTER TABLE {{table}} {change}")
+
+
+def own_constraints(detail: TableDetail) -> dict[str, str]:
+    """Return the constraints of a table that this package has made, as SQL by name."""
+    before = f"{CONSTRAINT}{PREFIX}"
+    named = {key.lower(): sql for key, sql in detail.properties.items()}
+    return {key.removeprefix(CONSTRAINT): sql for key, sql in named.items() if key.startswith(before)}
+
+
+def rows_against(
+    spark: SparkSession, lake: Lake, table: Table, conditions: Mapping[str, str]
+) -> dict[str, int]:
+    """Count the rows that break each condition, without conditions that none breaks.
+
+    Nulls: a column that the table lacks yet is null. Cost: one job, a scan.
+    """
+    counts = [F.count_if(~F.coalesce(F.expr(sql), F.lit(False))) for sql in conditions.values()]
+    rows = lake.read(spark, table.name)
+    missing = {
+        f.name: F.lit(None).cast(f.dataType) for f in spark_schema(table) if f.name not in rows.columns
+    }
+    with translate_spark_errors(f"{lake.location(table.name)} cannot be read"):
+        counted = rows.withColumns(missing).agg(*counts).collect()[0]
+    return {key: n for key, n in zip(conditions, counted, strict=True) if n}
+
+
+def set_constraints(
+    spark: SparkSession, lake: Lake, name: str, *, drop: Iterable[str], add: Mapping[str, str]
+) -> None:
+    """Drop and add constraints. Cost: a commit for each; for one that is added, a scan of the table."""
+    statements = [f"DROP CONSTRAINT IF EXISTS {quoted_name(key)}" for key in drop]
+    statements += [f"ADD CONSTRAINT {quoted_name(key)} CHECK ({sql})" for key, sql in add.items()]
+    for statement in statements:
+        announce(f"commit {name}")
+        _sql(spark, lake, name, f"ALTER TABLE {{table}} {statement}")
+
+
 def rewrite(
     spark: SparkSession,
     lake: Lake,
@@ -214,8 +269,11 @@ def rewrite(
     stored = {f.name: f.dataType for f in rows.schema}
     declared = {f.name: f.dataType for f in spark_schema(table)}
     given = dict(values or {})
+    about = {f.name: f.metadata for f in spark_schema(table)}
     columns = [
-        F.expr(given.get(name) or _widened(quoted_name(name), stored.get(name), kind)).cast(kind).alias(name)
+        F.expr(given.get(name) or _widened(quoted_name(name), stored.get(name), kind))
+        .cast(kind)
+        .alias(name, metadata=about[name])
         for name, kind in declared.items()
     ]
     columns += [F.col(quoted_name(name)) for name in stored if name not in declared]

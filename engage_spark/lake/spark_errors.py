@@ -64,6 +64,7 @@ ABSENT = (
     "TABLE_OR_VIEW_NOT_FOUND",
     "PATH_NOT_FOUND",
 )
+CONSTRAINT = re.compile(r"CHECK constraint (\w+) \(")
 EXPRESSION = re.compile(
     r"\[(DIVIDE_BY_ZERO|ARITHMETIC_OVERFLOW|CAST_INVALID_INPUT|CAST_OVERFLOW|NUMERIC_VALUE_OUT_OF_RANGE"
     r"|PARSE_SYNTAX_ERROR|UNRESOLVED_ROUTINE|UNRESOLVED_COLUMN|DATATYPE_MISMATCH|WRONG_NUM_ARGS"
@@ -135,6 +136,13 @@ def _known_cause(error: BaseException, what: str) -> EngageError | None:
             f"{what}: an expression of the contract is not valid SQL, or fails on some row ({match[1]})",
             details=(cut(first, 300),),
             hint="correct the rule or formula; to take any value it may need nullif, try_divide or try_cast",
+        )
+    if match := CONSTRAINT.search(text):
+        return PermanentError(
+            f"{what}: a row breaks {match[1]}, a constraint of the table; nothing was written",
+            details=(cut(first, 300),),
+            hint="`engage-spark tables migrate` lists constraints that this version has otherwise, and with "
+            "--apply sets them; one that it does not list is a fault of this package, or of its owner's own",
         )
     if CONFLICT.search(text):
         return TransientError(

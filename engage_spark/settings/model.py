@@ -131,6 +131,13 @@ class LakeSettings(Section):
     """Days that files which no reader needs any more stay before `engage-spark tables vacuum` deletes them,
     and that the tables' history stays. A query must not take longer."""
 
+    constraints: bool = True
+    """Whether tables refuse rows that break what every row meets, such as a count below 0: CHECK constraints
+    of Delta, which any writer has to keep. In a catalog `engage-spark tables migrate` adds them."""
+    change_feed: bool = False
+    """Whether tables keep which rows each commit changed (Delta's change data feed), for those who follow
+    them. It costs files of changes where rows are updated, as `tables forget` does."""
+
     @model_validator(mode="after")
     def _one_kind_of_location(self) -> LakeSettings:
         if self.root and (self.catalog or self.schema_name):

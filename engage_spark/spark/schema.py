@@ -124,12 +124,15 @@ def _split(text: str) -> list[str]:
 
 
 def column_metadata(field: Field) -> dict[str, Any]:
-    """Return the metadata of a column: comment (shown by DESCRIBE and catalogs), role, unit, protection."""
+    """Return the metadata of a column: comment (shown by DESCRIBE and catalogs), role, unit, protection,
+    classification.
+    """
     return {
         "comment": field.description,
         "role": field.role.value,
         "protected": field.protected,
         **({"unit": field.unit} if field.unit else {}),
+        **({"classification": field.classification} if field.classification else {}),
     }
 
 

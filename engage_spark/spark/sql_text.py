@@ -14,6 +14,17 @@ def quoted_name(name: str) -> str:
     return f"`{name.replace('`', '``')}`"
 
 
+def comment_literal(text: str) -> str:
+    """Return a text as the literal that a COMMENT clause takes, which is no expression.
+
+    What a parser may read otherwise is written by its number.
+    """
+    units = text.encode("utf-16-be", "surrogatepass")
+    codes = [int.from_bytes(units[i : i + 2], "big") for i in range(0, len(units), 2)]
+    plain = (chr(c) if 31 < c < 127 and _PLAIN.fullmatch(chr(c)) else f"\\u{c:04x}" for c in codes)
+    return f"'{''.join(plain)}'"
+
+
 def sql_literal(value: str | bool | float | datetime | None) -> str:
     """Return a value as a literal: the same value, and the same type that `functions.lit` gives it.
 

@@ -101,7 +101,9 @@ class ViewsResult(StageResult):
 
 @dataclass(frozen=True, kw_only=True)
 class MigrationStep:
-    """One change that a stored table needs: `kind` is add, widen, rewrite, note or refuse."""
+    """One change that a stored table needs: `kind` is add, widen, layout, describe, constrain, property,
+    unmet, unused or refuse.
+    """
 
     table: str
     kind: str

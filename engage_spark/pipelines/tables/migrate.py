@@ -12,8 +12,18 @@ from pyspark.sql import functions as F
 from engage_spark import log
 from engage_spark.contract import EVENT_DATE, Contract
 from engage_spark.errors import ConfigurationError
+from engage_spark.lake.delta import CHANGE_FEED, CONSTRAINT
 from engage_spark.lake.locks import table_lock
-from engage_spark.lake.maintenance import TableDetail, describe_table, rewrite
+from engage_spark.lake.maintenance import (
+    TableDetail,
+    describe_as_declared,
+    describe_table,
+    own_constraints,
+    rewrite,
+    rows_against,
+    set_constraints,
+    set_properties,
+)
 from engage_spark.pipelines.catalog_views import show_published
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.results import MigrateResult, MigrationStep, Note
@@ -24,6 +34,7 @@ from engage_spark.settings import Settings
 from engage_spark.spark.schema import is_widening, spark_schema
 
 ADD, WIDEN, LAYOUT, REFUSE, UNUSED = "add", "widen", "layout", "refuse", "unused"
+DESCRIBE, CONSTRAIN, UNMET, PROPERTY = "describe", "constrain", "unmet", "property"
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,8 @@ class TablePlan:
     stored: StoredTable
     detail: TableDetail
     steps: tuple[MigrationStep, ...]
+    unmet: frozenset[str] = frozenset()
+    """Constraints that stored rows break; they are left out."""
 
     def has(self, *kinds: str) -> bool:
         """Return whether a step is of one of these kinds."""
@@ -46,10 +59,14 @@ def run_migrate(
 
     Columns are added, a type is widened or a layout changed by writing the table once; a column that is not
     declared any more stays, and is named. What would change values is refused before anything is written.
+    Descriptions, constraints (`lake.constraints`) and the change feed (`lake.change_feed`) become as they
+    are declared, also the description of a table, which its first write cannot carry; a constraint that
+    stored rows break is named and left out.
     `runs` comes last, so a lake of an older version is refused by the stages until all of it is done; the
     same command goes on after a kill.
     The views of a catalog are made anew.
-    Cost: a metadata job per table; each table that is written anew is read and written once.
+    Cost: a metadata job per table, and a scan of one that lacks constraints; each table that is written anew
+    is read and written once; a commit of metadata for each comment and constraint that is another.
     Errors: ConfigurationError where a table cannot be brought to its declaration.
     """
     started = time.monotonic()
@@ -67,7 +84,7 @@ def run_migrate(
     if apply:
         history = _LogHistory(context, tuple(p.stored for p in plans if p.stored.is_log))
         for plan in plans:
-            if plan.has(ADD, WIDEN, LAYOUT):
+            if plan.has(ADD, WIDEN, LAYOUT, DESCRIBE, CONSTRAIN, PROPERTY):
                 with (
                     table_lock(spark, context.lake, plan.stored.name, wait=PATIENCE),
                     log.stage(f"migrating {plan.stored.name}"),
@@ -86,7 +103,47 @@ def run_migrate(
 
 def _plan(context: RunContext, stored: StoredTable) -> TablePlan | None:
     detail = describe_table(context.spark, context.lake, stored.name)
-    return None if detail is None else TablePlan(stored, detail, tuple(_steps(stored, detail)))
+    if detail is None:
+        return None
+    _, missing = _constraints(context, stored, detail)
+    unmet = rows_against(context.spark, context.lake, stored.table, missing) if missing else {}
+    steps = (*_steps(stored, detail), *_of_metadata(context, stored, detail, unmet))
+    return TablePlan(stored, detail, steps, frozenset(unmet))
+
+
+def _constraints(
+    context: RunContext, stored: StoredTable, detail: TableDetail
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return which constraints of a table to drop, and which to add."""
+    wanted = {k.removeprefix(CONSTRAINT): v for k, v in context.lake.constraints(stored.table).items()}
+    there = own_constraints(detail)
+    stale = tuple(name for name, sql in there.items() if wanted.get(name) != sql)
+    return stale, {name: sql for name, sql in wanted.items() if there.get(name) != sql}
+
+
+def _of_metadata(
+    context: RunContext, stored: StoredTable, detail: TableDetail, unmet: Mapping[str, int]
+) -> Iterator[MigrationStep]:
+    """Say what of a table's descriptions, constraints and change feed is another than declared."""
+    texts = [
+        f.name
+        for f in stored.table.fields
+        if f.name in detail.comments and detail.comments[f.name] != f.description
+    ]
+    if detail.description != stored.table.description:
+        texts.insert(0, "the table")
+    if texts:
+        change = f"descriptions of {', '.join(texts[:5])}{', …' if len(texts) > 5 else ''}"
+        yield MigrationStep(table=stored.name, kind=DESCRIBE, change=change)
+    stale, missing = _constraints(context, stored, detail)
+    if names := sorted({*stale, *missing} - set(unmet)):
+        yield MigrationStep(table=stored.name, kind=CONSTRAIN, change=f"constraints {', '.join(names)}")
+    for name, n_rows in unmet.items():
+        change = f"{name}: {n_rows:,} stored rows break it, so it is left out"
+        yield MigrationStep(table=stored.name, kind=UNMET, change=change)
+    if (detail.properties.get(CHANGE_FEED) == "true") != context.settings.lake.change_feed:
+        change = f"change feed {'on' if context.settings.lake.change_feed else 'off'}"
+        yield MigrationStep(table=stored.name, kind=PROPERTY, change=change)
 
 
 def _steps(stored: StoredTable, detail: TableDetail) -> Iterator[MigrationStep]:
@@ -141,6 +198,22 @@ def _apply(context: RunContext, plan: TablePlan, history: _LogHistory) -> None:
         rewrite(spark, lake, stored.table, partition_by=stored.partition_by)
     else:
         lake.add_columns(spark, stored.table)
+    if plan.has(DESCRIBE, CONSTRAIN, PROPERTY):
+        _apply_metadata(context, plan)
+
+
+def _apply_metadata(context: RunContext, plan: TablePlan) -> None:
+    """Set descriptions, constraints and change feed of a table whose columns are as declared."""
+    stored, spark, lake = plan.stored, context.spark, context.lake
+    detail = describe_table(spark, lake, stored.name)
+    assert detail is not None
+    describe_as_declared(spark, lake, stored.table, detail)
+    stale, missing = _constraints(context, stored, detail)
+    wanted = {name: sql for name, sql in missing.items() if name not in plan.unmet}
+    set_constraints(spark, lake, stored.name, drop=stale, add=wanted)
+    if plan.has(PROPERTY):
+        value = "true" if context.settings.lake.change_feed else "false"
+        set_properties(spark, lake, stored.name, {CHANGE_FEED: value})
 
 
 def _rewrite_old_log(context: RunContext, stored: StoredTable, history: _LogHistory) -> None:

@@ -19,15 +19,23 @@ from engage_spark.settings import Settings
 
 
 def run_optimize(
-    spark: SparkSession, settings: Settings, *, contract: Contract, dry_run: bool = False
+    spark: SparkSession,
+    settings: Settings,
+    *,
+    contract: Contract,
+    dry_run: bool = False,
+    by_key: bool = False,
 ) -> OptimizeResult:
     """Compact each table of the contract, and remove rows that no reader can see.
 
     Those are rows of runs that later ones replaced, and of attempts that were killed. The latest rejected
     attempt of a day stays for people who look into it, and so does an event that was replaced. With
-    `dry_run`, count them only. A table that a stage writes at the moment is left out with a note.
+    `dry_run`, count them only. With `by_key`, each file of a partition gets a range of keys, for those who
+    ask for one customer in days of many files; Delta's own clustering is no choice, since it takes no table
+    that is partitioned, and readers find what is published by the partition of a run. A table that a stage
+    writes at the moment is left out with a note.
     Cost: per table a listing of its runs; where something is to be removed one commit, of whole partitions;
-    one commit where small files lie in one partition.
+    one commit where small files lie in one partition; `by_key` writes each table with keys anew.
     """
     started = time.monotonic()
     context = RunContext(spark, settings, contract)
@@ -39,7 +47,8 @@ def run_optimize(
         with locked(spark, context.lake, stored.name, busy) as is_held:
             if is_held:
                 with log.stage(f"optimizing {stored.name}"):
-                    done.append(_optimize(RunContext(spark, settings, contract), stored, dry_run=dry_run))
+                    fresh = RunContext(spark, settings, contract)
+                    done.append(_optimize(fresh, stored, dry_run=dry_run, by_key=by_key))
     return OptimizeResult(
         stage="tables optimize",
         seconds=time.monotonic() - started,
@@ -53,7 +62,7 @@ def _dry(dry_run: bool) -> tuple[Note, ...]:
     return (Note("NothingChanged"),) if dry_run else ()
 
 
-def _optimize(context: RunContext, stored: StoredTable, *, dry_run: bool) -> OptimizedTable:
+def _optimize(context: RunContext, stored: StoredTable, *, dry_run: bool, by_key: bool) -> OptimizedTable:
     """Look after one table. The run log of `context` is read under the lock, so no stage is half done."""
     spark, lake = context.spark, context.lake
     before = describe_table(spark, lake, stored.name)
@@ -63,7 +72,7 @@ def _optimize(context: RunContext, stored: StoredTable, *, dry_run: bool) -> Opt
     if not dry_run:
         if where is not None:
             delete_rows(spark, lake, stored.name, where)
-        compact(spark, lake, stored.name)
+        compact(spark, lake, stored.name, by=_key_columns(stored) if by_key else ())
     after = before if dry_run else describe_table(spark, lake, stored.name)
     assert after is not None
     return OptimizedTable(
@@ -74,6 +83,10 @@ def _optimize(context: RunContext, stored: StoredTable, *, dry_run: bool) -> Opt
         bytes_before=before.bytes,
         bytes_after=after.bytes,
     )
+
+
+def _key_columns(stored: StoredTable) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(column for key in stored.keys for column in key))
 
 
 def _unseen(context: RunContext, stored: StoredTable) -> str | None:

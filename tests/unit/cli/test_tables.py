@@ -36,7 +36,7 @@ from tests.support.deliveries import BIKES
 STEP = MigrationStep(table="a", kind="widen", change="n: int becomes bigint")
 RESULT = MigrateResult(stage="tables", seconds=1.0, steps=(STEP,), applied=False)
 COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
-    (("optimize", "--dry-run"), "optimize.run_optimize", {"dry_run": True}),
+    (("optimize", "--dry-run"), "optimize.run_optimize", {"dry_run": True, "by_key": False}),
     (("vacuum",), "vacuum.run_vacuum", {"dry_run": False}),
     (("history", "runs", "--limit", "2"), "history.list_table_history", {"table": "runs", "limit": 2}),
     (("migrate", "--apply"), "migrate.run_migrate", {"apply": True}),

@@ -153,6 +153,22 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
         "has no key",
     ),
     "key may be null": (lambda d: field(d, "station_code").update(required=False), "must be required"),
+    "key may be null with a warning": (
+        lambda d: (
+            field(d, "station_code")
+            .setdefault("quality", [])
+            .append(
+                {
+                    "type": "library",
+                    "metric": "nullValues",
+                    "mustBeLessThan": 0.2,
+                    "unit": "percent",
+                    "severity": "warning",
+                }
+            )
+        ),
+        "the severity of its nullValues is warning, and has to be critical",
+    ),
     "key positions": (
         lambda d: field(d, "station_code").update(primaryKeyPosition=2),
         "primaryKeyPosition must count",

@@ -8,15 +8,20 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
+import polars as pl
 import pytest
+from deltalake import DeltaTable
+from pyspark.sql import functions as F
 
-from engage_spark.contract import judged_table
-from engage_spark.errors import GateError
+from engage_spark.contract import judged_table, system_contract
+from engage_spark.errors import GateError, PermanentError
 from engage_spark.lake import Lake
 from engage_spark.lake.locks import table_lock
-from engage_spark.lake.maintenance import few_listing_tasks
+from engage_spark.lake.maintenance import few_listing_tasks, table_history
 from engage_spark.pipelines.features import run_features
 from engage_spark.pipelines.ingest.run import run_ingest
+from engage_spark.pipelines.stored_tables import stored_tables_of
 from engage_spark.pipelines.tables import busy_tables
 from engage_spark.pipelines.tables.history import list_table_history
 from engage_spark.pipelines.tables.optimize import run_optimize
@@ -109,11 +114,41 @@ def test_tables_keep_the_retention_and_the_protocol_of_every_reader(
     assert {"runs", "stations_judged", "rides_judged", "station_features"} <= set(tables(root))
     for name in tables(root):
         needed = protocol(root / name)
-        assert needed["minReaderVersion"] == 1 and needed["minWriterVersion"] <= 2, (name, needed)
+        assert needed["minReaderVersion"] == 1 and needed["minWriterVersion"] <= 3, (name, needed)
         assert not needed.get("readerFeatures") and not needed.get("writerFeatures"), name
         properties = spark.sql(f"DESCRIBE DETAIL {lake.sql_name(name)}").select("properties").head()[0]
         assert properties["delta.deletedFileRetentionDuration"] == "interval 0 days", name
         assert properties["delta.logRetentionDuration"] == "interval 0 days", name
+
+
+@pytest.mark.connect
+def test_tables_tell_other_readers_what_the_contract_says(settings: Settings, lake: Lake) -> None:
+    root = Path(settings.lake.root or "")
+    declared = {stored.name: stored.table for stored in stored_tables_of(BIKES)}
+    for name in tables(root):
+        table, stored = declared[name], DeltaTable(str(root / name))
+        columns = {f.name: f.metadata for f in stored.schema().fields}
+        assert {n: m["comment"] for n, m in columns.items()} == {f.name: f.description for f in table.fields}
+        assert all(columns[f.name].get("unit") == f.unit for f in table.fields)
+        assert all(columns[f.name].get("classification") == f.classification for f in table.fields)
+        constraints = {k: v for k, v in stored.metadata().configuration.items() if "constraints" in k}
+        assert constraints == lake.constraints(table) and constraints
+        connection = duckdb.connect()
+        connection.register("stored", stored.to_pyarrow_table())
+        counted = connection.sql("SELECT count(*) FROM stored").fetchall()
+        assert counted == [(pl.read_delta(str(root / name)).height,)] == [(len(rows(root / name)),)]
+
+
+@pytest.mark.connect
+def test_a_row_that_breaks_what_every_row_meets_is_refused_and_named(
+    spark: SparkSession, settings: Settings, lake: Lake
+) -> None:
+    root, version = Path(settings.lake.root or ""), lake.version(spark, "runs")
+    broken = lake.read(spark, "runs").limit(1).withColumn("rows_valid", F.lit(-1).cast("bigint"))
+    with pytest.raises(PermanentError, match="engage_rows_valid_in_bounds") as caught:
+        lake.append(broken, system_contract().table("runs"), tag="broken")
+    assert "tables migrate" in (caught.value.hint or "")
+    assert lake.version(spark, "runs") == version and rows(root / "runs")
 
 
 @pytest.mark.connect
@@ -163,6 +198,16 @@ def test_maintenance_removes_what_nobody_sees_and_changes_nothing_that_is_seen(
     assert seen(spark, settings) == before
     result = run_ingest(spark, settings, contract=BIKES, snapshot_date=date.fromisoformat(DAY))
     assert [s.published for s in result.snapshots] == [True] and seen(spark, settings) == before
+
+
+def test_files_with_ranges_of_keys_hold_the_same_rows(
+    spark: SparkSession, settings: Settings, lake: Lake
+) -> None:
+    before, version = seen(spark, settings), lake.version(spark, "rides_judged")
+    run_optimize(spark, settings, contract=BIKES, by_key=True)
+    operations = [v.operation for v in table_history(spark, lake, "rides_judged", limit=1)]
+    assert operations == ["OPTIMIZE"] and lake.version(spark, "rides_judged") != version
+    assert seen(spark, settings) == before
 
 
 def test_a_platforms_own_maintenance_breaks_no_reader(

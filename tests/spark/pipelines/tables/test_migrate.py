@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import polars as pl
 import pytest
+from deltalake import DeltaTable
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -40,6 +42,9 @@ def settings(
     deliver(stations(30), BIKES, home, DAY)
     run_ingest(spark, made, contract=BIKES)
     run_features(spark, made, contract=BIKES)
+    described = run_migrate(spark, made, contract=BIKES, apply=True).steps
+    assert {s.table for s in described} == {"stations_judged", "station_features", "runs"}
+    assert {(s.kind, s.change) for s in described} == {("describe", "descriptions of the table")}
     return made
 
 
@@ -197,7 +202,10 @@ def test_a_lake_of_an_older_layout_is_refused_by_stages_and_migrated(
     steps = run_migrate(spark, old, contract=BIKES, apply=True).steps
     assert {(s.table, s.kind) for s in steps} == {
         ("stations_judged", "layout"), ("rides_judged", "layout"), ("rides_judged", "add"), ("runs", "add"),
+        *((name, kind) for name in ("stations_judged", "rides_judged", "runs")
+          for kind in ("describe", "constrain")),
     }  # fmt: skip
+    assert run_migrate(spark, old, contract=BIKES).steps == ()
     for name, before in expected.items():
         assert sorted(repr(r) for r in rows(root(old) / name)) == before, name
     assert run_features(spark, old, contract=BIKES).rows == 30
@@ -208,3 +216,43 @@ def test_a_lake_of_an_older_layout_is_refused_by_stages_and_migrated(
     (run,) = (s for s in run_ingest(spark, old, contract=BIKES).snapshots if s.table == "rides")
     shown = run_log(old).read_published_log(spark, judged_table(table), stage="ingest:rides")
     assert (run.valid, shown.count()) == (1, 21)
+
+
+@pytest.mark.connect
+def test_descriptions_constraints_and_change_feed_become_as_they_are_set(
+    spark: SparkSession, session_settings: Settings, tmp_path: Path
+) -> None:
+    """A lake without constraints, a description of before, and another writer's row without a run."""
+    made = settings_of(session_settings, tmp_path, landed_at=f"{NEXT}T12:00:00Z")
+    plain = made.model_copy(update={"lake": made.lake.model_copy(update={"constraints": False})})
+    deliver(stations(30), BIKES, tmp_path, DAY)
+    run_ingest(spark, plain, contract=BIKES)
+    lake, table = Lake(made.lake), root(made) / "stations_judged"
+    assert protocol(table)["minWriterVersion"] == 2
+    run_migrate(spark, plain, contract=BIKES, apply=True)
+    spark.sql(f"COMMENT ON TABLE {lake.sql_name('runs')} IS 'of before'").collect()
+    strange = lake.read(spark, "stations_judged").limit(1).withColumn("_run_id", F.lit(None).cast("string"))
+    strange.write.format("delta").mode("append").save(lake.location("stations_judged"))
+    fed = made.model_copy(update={"lake": made.lake.model_copy(update={"change_feed": True})})
+    looked = {(s.table, s.kind): s.change for s in run_migrate(spark, fed, contract=BIKES).steps}
+    assert set(looked) == {
+        *((name, kind) for name in ("stations_judged", "runs") for kind in ("constrain", "property")),
+        ("runs", "describe"), ("stations_judged", "unmet"),
+    }  # fmt: skip
+    assert "engage_run_not_null: 1 stored rows break it" in looked["stations_judged", "unmet"]
+    run_migrate(spark, fed, contract=BIKES, apply=True)
+    left = [(s.table, s.kind) for s in run_migrate(spark, fed, contract=BIKES).steps]
+    assert left == [("stations_judged", "unmet")]
+    needed = protocol(root(made) / "runs")
+    assert needed["minReaderVersion"] == 1 and not needed.get("readerFeatures")
+    assert DeltaTable(str(root(made) / "runs")).metadata().description.startswith("One")
+    deliver(stations(30, seed=3), BIKES, tmp_path, NEXT)
+    version = lake.version(spark, "stations_judged")
+    run_ingest(spark, fed, contract=BIKES)
+    changes = spark.read.format("delta").option("readChangeFeed", "true")
+    changes = changes.option("startingVersion", (version or 0) + 1)
+    assert changes.load(lake.location("stations_judged")).groupBy("_change_type").count().collect() == [
+        ("insert", 30)
+    ]
+    assert not (table / "_change_data").exists(), "a day that is added costs no files of changes"
+    assert pl.read_delta(str(table)).height == DeltaTable(str(table)).to_pyarrow_table().num_rows == 61
