@@ -114,11 +114,21 @@ def _plan(context: RunContext, stored: StoredTable) -> TablePlan | None:
 def _constraints(
     context: RunContext, stored: StoredTable, detail: TableDetail
 ) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return which constraints of a table to drop, and which to add."""
+    """Return which constraints of a table to drop, and which to add.
+
+    Blanks do not tell conditions apart: Delta writes its own between the words of a statement.
+    """
     wanted = {k.removeprefix(CONSTRAINT): v for k, v in context.lake.constraints(stored.table).items()}
     there = own_constraints(detail)
-    stale = tuple(name for name, sql in there.items() if wanted.get(name) != sql)
-    return stale, {name: sql for name, sql in wanted.items() if there.get(name) != sql}
+    equal = {
+        n for n in wanted.keys() & there.keys() if _without_blanks(wanted[n]) == _without_blanks(there[n])
+    }
+    stale = tuple(name for name in there if name not in equal)
+    return stale, {name: sql for name, sql in wanted.items() if name not in equal}
+
+
+def _without_blanks(sql: str) -> str:
+    return "".join(sql.split())
 
 
 def _of_metadata(

@@ -122,8 +122,12 @@ def test_tables_keep_the_retention_and_the_protocol_of_every_reader(
 
 
 @pytest.mark.connect
-def test_tables_tell_other_readers_what_the_contract_says(settings: Settings, lake: Lake) -> None:
+def test_tables_tell_other_readers_what_the_contract_says(
+    settings: Settings, lake: Lake, tmp_path: Path
+) -> None:
     root = Path(settings.lake.root or "")
+    # Polars opens no Delta table below a folder with a blank in its name.
+    plain = shutil.copytree(root, tmp_path / "lake")
     declared = {stored.name: stored.table for stored in stored_tables_of(BIKES)}
     for name in tables(root):
         table, stored = declared[name], DeltaTable(str(root / name))
@@ -136,7 +140,7 @@ def test_tables_tell_other_readers_what_the_contract_says(settings: Settings, la
         connection = duckdb.connect()
         connection.register("stored", stored.to_pyarrow_table())
         counted = connection.sql("SELECT count(*) FROM stored").fetchall()
-        assert counted == [(pl.read_delta(str(root / name)).height,)] == [(len(rows(root / name)),)]
+        assert counted == [(pl.read_delta(str(plain / name)).height,)] == [(len(rows(root / name)),)]
 
 
 @pytest.mark.connect
