@@ -300,8 +300,8 @@ class ModelSettings(Section):
     """How models are trained and evaluated."""
 
     result_keys: ClassVar[frozenset[str]] = frozenset({
-        "policy", "protected", "keep", "ranker", "candidates", "folds", "seed", "snapshots", "partitions",
-        "fit_rows", "judged_rows", "bootstrap", "coverage", "gain", "smallest_group",
+        "policy", "protected", "keep", "ranker", "candidates", "search_rows", "folds", "seed", "snapshots",
+        "partitions", "fit_rows", "judged_rows", "bootstrap", "coverage", "gain", "smallest_group",
     })  # fmt: skip
     policy: Literal["strict", "permissive"] = "strict"
     """What happens to features that the contract says leak a target. `strict`: they are left out, and a
@@ -321,6 +321,9 @@ class ModelSettings(Section):
         "gbt",
     )
     """Kinds of model that compete. `xgboost` needs its extra."""
+    search_rows: Annotated[int, Field(ge=0)] = 5_000
+    """Number of rows of a fit up to which depth and rounds of `gbt` are searched for inside two folds, by two
+    fits of 100 rounds each; 0 never searches. Beyond it they follow from the number of rows."""
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     """Number of folds of cross-validation."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

@@ -63,6 +63,7 @@ class Card:
     excluded: tuple[tuple[str, str], ...] = ()
     selection: tuple[str, ...] = ()
     candidates: tuple[tuple[str, float, float], ...] = ()
+    searches: tuple[str, ...] = ()
     judged: str = ""
     scored: tuple[Scored, ...] = ()
     gains: tuple[tuple[str, Gain], ...] = ()
@@ -232,6 +233,7 @@ class Card:
             *gains,
             "Candidates in cross-validation:" if compared else "",
             table(("candidate", "mean of the folds", "spread"), compared),
+            *self.searches,
             *self.calibration,
         ]
 

@@ -19,6 +19,7 @@ from engage_spark.ml.evaluation.metrics import HEADLINE, Metric, evaluate, metri
 from engage_spark.ml.feature_spec import Feature, FeatureSpec
 from engage_spark.ml.selection.fold_gram import FoldGrams
 from engage_spark.ml.selection.rfe import Fold, Selection, eliminate, ranks_by_fold, ranks_from, select
+from engage_spark.ml.training.boosting_search import BoostingSearch, is_searched, search_boosting
 from engage_spark.ml.training.candidates import Candidate, candidates_for
 from engage_spark.ml.training.fit import (
     Fitted,
@@ -71,7 +72,7 @@ class CandidateComparison:
 
     `ranking` begins with the best one. `failed` names the candidates that could not be fitted or evaluated,
     with the reason; `stand_in` says why a constant stands in for the baseline that the contract names, and is
-    empty where none does; `fitted` holds the models of all folds.
+    empty where none does; `fitted` holds the models of all folds, `searches` what was searched for first.
     """
 
     spec: FeatureSpec
@@ -81,6 +82,7 @@ class CandidateComparison:
     failed: tuple[tuple[str, str], ...] = ()
     stand_in: str = ""
     fitted: tuple[Fitted, ...] = ()
+    searches: tuple[BoostingSearch, ...] = ()
 
     @property
     def winner(self) -> CandidateResult:
@@ -212,10 +214,11 @@ def compare_candidates(
     """Fit every candidate on every training fold, and measure it on the fold that was held out.
 
     Each fold has its own selected features. A candidate that fails on a fold is left out, with the reason.
+    On few rows (`models.search_rows`) depth and rounds of boosted trees are searched for before.
 
-    Cost: folds x candidates fits, `parallelism` at a time, and one job that scans the split once per fold,
-    predicts by all candidates and fetches the rows of `sample` for each; where it fails, such a job for each
-    candidate.
+    Cost: that of `search_boosting` where there is a search; folds x candidates fits, `parallelism` at a time,
+    and one job that scans the split once per fold, predicts by all candidates and fetches the rows of
+    `sample` for each; where it fails, such a job for each candidate.
 
     Errors: FitError where no candidate is left, or no fold tells candidates apart.
     """
@@ -224,6 +227,13 @@ def compare_candidates(
     candidates = candidates_for(target, models.candidates, rows=n_fitted)
     folds = [k for k in rows if k is not None]
     features = {k: features_named(spec, selection.folds[k].kept) for k in folds}
+    searches = [
+        search_boosting(c, spec, features, {k: rows[k] for k in folds}, fit_split, models=models)
+        for c in candidates
+        if is_searched(c, n_fitted, models)
+    ]
+    searched = {search.candidate.name: search.candidate for search in searches}
+    candidates = tuple(searched.get(c.name, c) for c in candidates)
     jobs = [job_of(c, spec, features[k], rows[k], models, k) for k in folds for c in candidates]
     failures: dict[Job, FitError] = {}
     with log.stage(f"{len(candidates)} candidates on {len(folds)} folds", fits=len(jobs)):
@@ -254,6 +264,7 @@ def compare_candidates(
         ranking=ranked(results, headline),
         failed=tuple(reasons.items()),
         fitted=tuple(fitted),
+        searches=tuple(s for s in searches if s.losses),
     )
     if undefined := comparison.undefined_folds(headline.name):
         log.event(f"{headline.title} is undefined on {undefined} of {len(folds)} folds", level="warning")

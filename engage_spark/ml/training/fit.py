@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 T = TypeVar("T")
+_LABEL = "__label"
 ROWS_A_PARTITION = 100_000
 """Rows of a fit that share a partition. Up to here a fit costs jobs, not rows: each level of each tree is a
 job, and a second partition doubles its tasks, while other fits keep the other cores busy.
@@ -188,21 +189,29 @@ def narrow(rows: DataFrame, features: Sequence[Feature], *names: str) -> DataFra
     return rows.select(*map(column_named, dict.fromkeys([*names, *(f.name for f in features)])))
 
 
-def _fit(job: Job, preparation: PipelineModel) -> Fitted:
-    from pyspark.ml import Pipeline
+def to_vectors(job: Job, preparation: PipelineModel) -> DataFrame:
+    """Return the assembled vectors of a job's rows with their label, and their weight where they have one.
+
+    Cost: no job.
+    """
     from pyspark.sql import functions as F
 
     from engage_spark.spark.schema import column_named
 
-    started = time.monotonic()
     features = candidate_features(job.candidate, job.features)
     weights = [WEIGHT] if WEIGHT in job.rows.columns else []
-    ready = preparation.transform(narrow(job.rows, features, job.label, *weights)).select(
-        F.col(FEATURES), column_named(job.label).cast("double").alias("__label"), *weights
+    return preparation.transform(narrow(job.rows, features, job.label, *weights)).select(
+        F.col(FEATURES), column_named(job.label).cast("double").alias(_LABEL), *weights
     )
-    stages = estimation(
-        job.candidate, target=job.target, label="__label", seed=job.seed, weight=next(iter(weights), None)
-    )
+
+
+def _fit(job: Job, preparation: PipelineModel) -> Fitted:
+    from pyspark.ml import Pipeline
+
+    started = time.monotonic()
+    ready = to_vectors(job, preparation)
+    weight = WEIGHT if WEIGHT in job.rows.columns else None
+    stages = estimation(job.candidate, target=job.target, label=_LABEL, seed=job.seed, weight=weight)
     fitted = Pipeline(stages=stages).fit(ready)
     return Fitted(job=job, preparation=preparation, estimation=fitted, seconds=time.monotonic() - started)
 

@@ -55,6 +55,7 @@ def card_of(
         excluded=plan.excluded,
         selection=tuple(_selection(t)),
         candidates=tuple(_candidates(t)),
+        searches=tuple(search.text for search in t.comparison.searches),
         judged=f"On {counted(len(t.finals.labels), 'row')} of the test split, which no model has seen.",
         scored=_scored(t, t.final),
         gains=tuple(
