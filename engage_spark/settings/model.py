@@ -322,9 +322,9 @@ class ModelSettings(Section):
     )
     """Kinds of model that compete. `xgboost` needs its extra."""
     search_rows: Annotated[int, Field(ge=0)] = 0
-    """Number of rows of a fit, such as 5000, up to which depth and rounds of `gbt` are searched for inside two
-    folds, by two fits of 100 rounds each: minutes more. Beyond it, and with 0, they follow from the number of
-    rows."""
+    """Number of rows of a fit, such as 5000, up to which depth and rounds of `gbt` are searched for inside
+    two folds, by two fits of 100 rounds each: minutes more. Beyond it, and with 0, they follow from the
+    number of rows."""
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     """Number of folds of cross-validation."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
