@@ -23,6 +23,7 @@ STREAM = ["tests/e2e/test_stream.py"]
 SPARKS = ["tests/e2e/test_spark_lines.py"]
 AIRFLOW = ["tests/e2e/test_airflow_dag.py"]
 LAKE = ["tests/spark/pipelines/test_lake_model.py", "tests/spark/pipelines/test_year.py"]
+SERVERLESS = ["tests/spark/pipelines/test_serverless.py"]
 OWN_DATA = ["tests/e2e/test_first_contract.py", "tests/e2e/test_own_data.py"]
 PIECES = {
     "connect": ["tests/spark", "--spark", "connect-all", "-m", "not long"],
@@ -34,9 +35,13 @@ PIECES = {
     "own_data": [*OWN_DATA, "-m", "long", "-s"],
     "sparks": [*SPARKS, "-m", "long", "-s"],
     "airflow": [*AIRFLOW, "-m", "long"],
+    "serverless": [*SERVERLESS, "--spark", "connect", "-m", "long"],
     "marked": [
         *("tests", "-m", "long"),
-        *(f"--ignore={path}" for path in (*KILLS, *FAULTS, *LAKE, *STREAM, *OWN_DATA, *SPARKS, *AIRFLOW)),
+        *(
+            f"--ignore={path}"
+            for path in (*KILLS, *FAULTS, *LAKE, *STREAM, *OWN_DATA, *SPARKS, *AIRFLOW, *SERVERLESS)
+        ),
     ],
 }
 """Arguments of pytest by name. A piece takes at most two hours; what would take longer becomes two."""

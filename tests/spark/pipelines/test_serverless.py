@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from engage_spark.settings import Settings
 
-pytestmark = [pytest.mark.connect, pytest.mark.slow]
+pytestmark = [pytest.mark.connect, pytest.mark.slow, pytest.mark.long]
 DAY, NEXT = "2025-10-21", "2025-10-22"
 N = 60
 PORT = 15002
