@@ -15,7 +15,8 @@ from engage_spark.insight.ask.follow_ups import (
     stands_for_the_last,
 )
 from engage_spark.insight.ask.narrator import narrate
-from engage_spark.insight.ask.reading import Reading, read_question
+from engage_spark.insight.ask.questions import read_question
+from engage_spark.insight.ask.reading import Reading
 from engage_spark.insight.ask.resolving import Decline, Route, examples
 from engage_spark.insight.ask.router import route
 from engage_spark.insight.ask.terms import Terms, best_metrics, content_of

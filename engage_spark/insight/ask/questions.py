@@ -1,0 +1,188 @@
+"""Read the text of a question: its words, misspelt ones corrected, and what they name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+
+from engage_spark.insight.ask import english
+from engage_spark.insight.ask.intents import REWRITES, TRIGGER_WORDS
+from engage_spark.insight.ask.named_dimensions import take_dimensions, take_groups
+from engage_spark.insight.ask.named_segments import take_segments
+from engage_spark.insight.ask.reading import Reading
+from engage_spark.insight.ask.spelling import corrected
+from engage_spark.insight.ask.terms import Terms
+from engage_spark.insight.number_texts import MentionKind, mentions_of, prepared
+from engage_spark.insight.number_words import NUMBERS
+
+LONG_FILLER = 6
+"""Letters from which on a misspelt word may be one without content: shorter ones hide a strange word."""
+LONGEST = 1_000
+"""Characters of a question that are read."""
+_KEY = "customerkey"
+_TOKEN = re.compile(r"[a-z]+(?:_[a-z0-9]+)+|[a-z]+(?:'[a-z]+)?|\d+(?:[.,]\d+)*|[+%<>$€]")
+_UNIT_DAYS = {"day": 1, "week": 7, "month": 30, "quarter": 90, "year": 365}
+_LIMIT = re.compile(
+    r"\b(?:top|first|best|leading|strongest|biggest|main|most important|which|what|list|give me|show me|show|"
+    r"find me|find|name) (?:the )?(\d+)\b"
+    r"(?! (?:days?|weeks?|months?|years?|percent|%))"
+    r"|\b(\d+) (?=(?:most|strongest|top|biggest|main|best|closest|nearest|similar|actions?|ideas?|"
+    r"recommendations?|"
+    r"segments?|influencers?|drivers?|reasons?|factors?|metrics?|suggestions?|things)\b)"
+)
+_SPAN = re.compile(
+    r"\b(?:(?:last|past|previous|latest|trailing) )?(?P<n>\d+) (?P<unit>day|week|month|quarter|year)s?\b"
+    r"|\b(?:per|a|by|each|every|this|last|past|the|in|within) (?P<one>day|week|month|quarter|year)\b"
+    r"|\b(?P<ly>daily|weekly|monthly|quarterly|yearly)\b"
+)
+
+
+def read_question(question: str, terms: Terms) -> Reading:
+    """Return what a question names by the words of a contract."""
+    reading = Reading(terms)
+    text = _take_customer(reading, prepared(question[:LONGEST]))
+    text = _take_days(reading, text).lower().replace("’", "'")
+    text = terms.name_pattern.sub(lambda m: terms.names[tuple(re.findall(r"[a-z]+|\d+", m[0]))], text)
+    for pattern, replacement in REWRITES:
+        text = pattern.sub(replacement, text)
+    known = _known_words(terms)
+    worth_correcting = known - {w for w in english.FILLER if len(w) < LONG_FILLER}
+    for token in _TOKEN.findall(text):
+        word = token.removesuffix("'s") if token not in english.FILLER else token
+        if word in NUMBERS and word != "one":
+            word = str(NUMBERS[word])
+        elif word in english.SLIPS:
+            word = english.SLIPS[word]
+        elif word.isalpha() and word not in known and english.singular(word) not in known:
+            better = terms.noun_of(word) or corrected(word, worth_correcting)
+            if better is not None:
+                reading.corrections[word] = better
+                word = better
+        reading.words.append(word)
+    corrected_text = reading.joined
+    for pattern, replacement in REWRITES:
+        corrected_text = pattern.sub(replacement, corrected_text)
+    reading.words = _with_names(corrected_text.split(), terms.names)
+    reading.used = [False] * len(reading.words)
+    if _KEY in reading.words:
+        reading.used[reading.words.index(_KEY)] = True
+    _protect_names(reading)
+    take_segments(reading)
+    take_dimensions(reading)
+    take_groups(reading)
+    _take_limit_and_span(reading)
+    return reading
+
+
+def _known_words(terms: Terms) -> frozenset[str]:
+    return (
+        english.FILLER
+        | english.WINDOW_WORDS
+        | english.NEGATIONS
+        | english.FUTURE
+        | frozenset(english.MEANINGS)
+        | frozenset(english.MEANINGS.values())
+        | frozenset(english.EXPANSIONS)
+        | TRIGGER_WORDS
+        | terms.words
+        | {_KEY}
+    )
+
+
+def _take_customer(reading: Reading, text: str) -> str:
+    """Take the key of a customer out of a text, by the pattern of the contract, or behind what it "
+    "is called."""
+    entity = reading.terms.vocabulary.contract.entity
+    pattern = entity[entity.key[0]].pattern if entity.key else None
+    if pattern is not None:
+        body = pattern.removeprefix(r"\A(?:").removesuffix(r")\z").removeprefix("^").removesuffix("$")
+        try:
+            match = re.search(rf"(?<![\w-])(?P<key>{body})(?![\w-])", text)
+        except re.error:  # a Java pattern that Python does not know: the key is known by the word before it
+            match = _key_behind_its_name(reading, text)
+    else:
+        match = _key_behind_its_name(reading, text)
+    if match is None:
+        return text
+    reading.customer = match["key"]
+    return f"{text[: match.start('key')]} {_KEY} {text[match.end('key') :]}"
+
+
+def _key_behind_its_name(reading: Reading, text: str) -> re.Match[str] | None:
+    """Return where a key stands behind what customers are called: with a letter, or with four digits."""
+    entity = reading.terms.vocabulary.contract.entity
+    names = {entity.name.lower(), english.singular(entity.name.lower()), *reading.terms.entity_words}
+    names |= {form for form, means in english.MEANINGS.items() if means in reading.terms.entity_words}
+    name = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    key = r"(?P<key>[A-Za-z]+-?\d[\w-]*|\d{4,}|\d+(?:-\w+)*-\d*[A-Za-z]\w*)"
+    return re.search(
+        rf"\b(?:{name})\s+(?:no\.?\s*|number\s+|id\s+|key\s+)?#?{key}(?![\w-])", text, re.IGNORECASE
+    )
+
+
+def _take_days(reading: Reading, text: str) -> str:
+    days, months = list[date](), list[str]()
+    parts, at = list[str](), 0
+    for mention in mentions_of(text):
+        if mention.kind is not MentionKind.DATE or mention.year is None or mention.month is None:
+            continue
+        try:
+            if mention.day is not None:
+                days.append(date(mention.year, mention.month, mention.day))
+            else:
+                months.append(f"{mention.year:04}-{date(mention.year, mention.month, 1).month:02}")
+        except ValueError:
+            continue
+        parts.append(text[at : mention.start])
+        at = mention.end
+    reading.as_of = days[0] if len(days) == 1 else None
+    reading.month = months[0] if len(months) == 1 else None
+    reading.has_two_days = len(days) + len(months) > 1
+    return " ".join([*parts, text[at:]])
+
+
+def _with_names(words: list[str], names: Mapping[tuple[str, ...], str]) -> list[str]:
+    """Return words with those that are the whole name of a metric or dimension as that name."""
+    for parts in sorted(names, key=len, reverse=True):
+        for i in range(len(words) - len(parts) + 1):
+            if tuple(words[i : i + len(parts)]) == parts:
+                words = [*words[:i], names[parts], *words[i + len(parts) :]]
+    return words
+
+
+def _protect_names(reading: Reading) -> None:
+    """Protect the whole names of metrics."""
+    means = [english.meaning(w) for w in reading.words]
+    reading.protected |= {i for i, w in enumerate(reading.words) if w in reading.terms.vocabulary.metrics}
+    for name in reading.terms.vocabulary.metrics:
+        parts = [english.meaning(w) for w in name.split("_") if w.isalpha() and w not in english.STATISTICS]
+        if len(parts) < 2:
+            continue
+        for i in range(len(means) - len(parts) + 1):
+            if means[i : i + len(parts)] == parts:
+                reading.protected |= set(range(i, i + len(parts)))
+
+
+def _take_limit_and_span(reading: Reading) -> None:
+    for match in reading.matches(_LIMIT):
+        number = match[1] or match[2]
+        if reading.limit is None and "." not in number:
+            reading.limit = int(number.replace(",", ""))
+            reading.use(reading.places(match))
+    for match in reading.matches(_SPAN):
+        places = reading.places(match)
+        if any(reading.used[i] for i in places if reading.words[i][0].isdigit()):
+            continue
+        if match["ly"] in reading.terms.name_words:
+            continue
+        unit = match["unit"] or match["one"] or {"daily": "day"}.get(match["ly"], str(match["ly"])[:-2])
+        days = _UNIT_DAYS[unit] * int(float((match["n"] or "1").replace(",", "")))
+        if reading.window is None:
+            reading.window = days
+            reading.is_past = bool(
+                re.match(r"(?:the )?(?:last|past|previous|latest|trailing|this)\b", match[0])
+            )
+            reading.is_rate = bool(match["ly"]) or match[0].split()[0] in ("per", "a", "each", "every", "by")
+            reading.grain = unit if unit in ("day", "week", "month") else None
+            reading.use(places)
