@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from engage_spark.insight.ask import english
-from engage_spark.insight.ask.english import word_set
+from engage_spark.insight.ask.function_words import DOING_VERBS, FREQUENCY, word_set
 from engage_spark.insight.ask.intents import PHRASES, VERDICTS, Intent
 from engage_spark.insight.ask.reading import Reading
 from engage_spark.insight.ask.terms import ClaimTerm, Terms, content_of, numbers_of
 
-_ABOUT_STATEMENTS = frozenset(("x", "check", "distribution"))
+_ABOUT_STATEMENTS = word_set("x check distribution distributed double twice triple") | DOING_VERBS | FREQUENCY
 _LARGE = 1_000
 """A number that says by itself which claim is meant, such as a number of customers."""
 _LOOSE = word_set("have has more less higher lower time times twice double churn retention customer")
@@ -21,9 +21,11 @@ def named_claim(reading: Reading, terms: Terms, *, is_asked: bool) -> str | None
 
     Without a word such as "true" the question must state a number or a word that only claims have.
     """
+    if reading.is_restricted:
+        return None
     text = reading.joined
     pattern = dict(PHRASES)[Intent.CLAIM]
-    words = content_of(pattern.sub(" ", text))
+    words = content_of(pattern.sub(" ", text)) - terms.claim_sources
     words = frozenset(part for w in words for part in english.EXPANSIONS.get(w, (w,))) - _ABOUT_STATEMENTS
     numbers = numbers_of(text.replace(" %", "%").replace(" x ", "x "))
     fitting = [c for c in terms.claims if _holds(c, words, numbers, terms)]
@@ -45,7 +47,8 @@ def _holds(claim: ClaimTerm, words: frozenset[str], numbers: frozenset[float], t
     own = words - entity
     least = 1 if numbers or _has_own_word(own, terms) else 2
     least = 0 if any(number >= _LARGE for number in numbers) else least
-    return len(own) >= least and own <= claim.words and numbers <= claim.numbers
+    stems = frozenset(w.removesuffix("ly") for w in own)
+    return len(own) >= least and stems <= claim.stems and numbers <= claim.numbers
 
 
 def _has_own_word(words: frozenset[str], terms: Terms) -> bool:

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 from engage_spark.errors import PermanentError
 from engage_spark.insight.ask.follow_ups import (
+    asks_which_of_them,
     follow,
+    is_of_them,
     leans_on_the_last,
     may_lean_on_the_last,
     stands_for_the_last,
@@ -175,9 +177,14 @@ class Conversation:
         where "that" or "it" stands for it.
         """
         last = self.last.arguments if self.last is not None else {}
+        last_tool = self.last.tool if self.last is not None else None
         about = last.get("target") or last.get("metric")
         if call.tool in ("recommend", "churn_drivers", "fairness"):
             return "target" not in call.arguments and about in self.terms.vocabulary.targets
+        if last_tool == "compare_segments" and asks_which_of_them(reading):
+            return call.tool in ("describe", "compare_segments") and "dimension" not in call.arguments
+        if is_of_them(reading) and "dimension" in last and call.tool in ("describe", "compare_segments"):
+            return "dimension" not in call.arguments
         is_open = call.tool in ("describe", "distribution", "what_changed") and "metric" not in call.arguments
         return is_open and about is not None and stands_for_the_last(reading)
 

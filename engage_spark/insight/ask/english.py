@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-
-def word_set(text: str) -> frozenset[str]:
-    """Return the words of a text, which blanks part."""
-    return frozenset(text.split())
-
+from engage_spark.insight.ask.function_words import CLOSED, LIGHT_VERBS, word_set
 
 _MEANINGS: Mapping[str, str] = {
     "churn": "churns churned churning churner churners attrition leave leaves leaving left lose loses losing "
     "lost quit quits quitting exit exits exited exiting cancel cancels cancelled canceled cancelling "
     "canceling cancellation cancellations cancelation cancelations departure departures departing depart",
     "retention": "retain retains retained retaining stay stays stayed staying",
-    "revenue": "revenues turnover sales spend spends spending spent earnings",
+    "revenue": "money revenues turnover sales spend spends spending spent earnings",
     "salary": "salaries income incomes wage wages",
     "engagement": "engaged engaging engage engages",
     "location": "locations area areas region regions regional geography geographies geographic "
@@ -32,8 +28,10 @@ _MEANINGS: Mapping[str, str] = {
     "account": "accounts subscription subscriptions plan plans tier tiers",
     "customer": "customers client clients user users people person persons member members consumer "
     "consumers buyer "
-    "buyers folk",
-    "duration": "durations length lengths long longer longest",
+    "buyers folk folks guys subscriber subscribers resident residents dweller dwellers "
+    "inhabitant inhabitants "
+    "patron patrons",
+    "duration": "durations length lengths long longer longest short shorter shortest",
     "rating": "ratings rated stars star",
     "transaction": "transactions purchase purchases order orders payment payments",
     "completeness": "complete",
@@ -67,19 +65,22 @@ EXPANSIONS = {
     "signup": ("signup",),
     "signups": ("signup",),
 }
-FILLER = word_set(
-    """
+FILLER = (
+    CLOSED
+    | LIGHT_VERBS
+    | word_set(
+        """
     avg a an the this that these those it its they them their there here we us our ours i me my you your one
     ones s t is are was were be been being am do does did doing done has have had having can could would
     should may might shall must let lets of in on at for from to by with within without into onto upon
-    over under up down out off about as than then and or but so if also too both either each every any
+    over under up down out off about as than then and or but so also too both either each every any
     some all no what which who whom whose where how why whether please tell show give list find get see
     look know want need like explain say report display present provide calculate compute determine check
     figure much many more most less least few fewer very quite really just only even still currently
     current now today right typical typically usual usually general generally overall whole approximately
     around roughly exact exactly actually main mainly biggest largest smallest big large small high higher
     highest low lower lowest great greater greatest good better best bad worse worst stronger strongest
-    strongly weak weaker weakest weakly top bottom average averages mean means median number numbers
+    strongly highly weak weaker weakest weakly top bottom average averages mean means median number numbers
     amount amounts count counts level levels figures statistic statistics stats stat summary rate rates
     score scores percentage percentages percent pct proportion fraction per data dataset platform business
     company base snapshot make makes made making go goes going come comes coming bring brings take takes
@@ -92,17 +93,20 @@ FILLER = word_set(
     difference differences differently vary varies end ends respectively according terms term looks
     looking likely set sets thing things sort way ways plot chart draw rank ranked descriptive anything
     gap somebody someone anybody anyone everybody everyone something
-    computed when portion break contrast case cases significant significantly confidence interval
+    computed ranking when portion break contrast case cases significant significantly confidence interval
     intervals ci
     """
+    )
 )
 """Words that can stand in a question without changing what is asked, once its intent has been read."""
 NEGATIONS = word_set(
     """
     not no without except excluding excluded exclude never neither nor besides non isn't aren't don't doesn't
-    didn't haven't hasn't won't
+    didn't haven't hasn't won't wasn't weren't hadn't couldn't shouldn't wouldn't
     """
 )
+LEAVING_OUT = word_set("without except excluding excluded exclude besides")
+"""Of these, what leaves some customers out, whatever is asked."""
 FUTURE = word_set(
     """
     will forecast forecasts predicted prediction predictions projected projection tomorrow upcoming next
@@ -121,6 +125,14 @@ WINDOW_WORDS = word_set(
     quarterly yearly ago since during
     """
 )
+QUALITIES = word_set(
+    """
+    old young recent valued important key single individual verified confirmed supported proven claimed
+    best better good great greatest worst worse bad top bottom big bigger biggest large largest small smallest
+    strong stronger strongest weak weaker weakest main high higher highest low lower lowest
+    """
+)
+"""Words without content elsewhere that say which customers are meant where they stand before them."""
 STATISTICS = word_set(
     """
     avg average mean count total num number pct percent percentage score usd eur gbp amount rate ratio
@@ -128,35 +140,6 @@ STATISTICS = word_set(
     """
 )
 """Parts of a field's name that say how it is measured, and not what it is."""
-
-
-SLIPS = dict(
-    pair.split(":")
-    for pair in [
-        "wich:which",
-        "whch:which",
-        "teh:the",
-        "waht:what",
-        "wht:what",
-        "hwo:how",
-        "whats:what",
-        "hows:how",
-        "whos:who",
-        "abot:about",
-        "mroe:more",
-        "adn:and",
-        "fo:of",
-        "ot:to",
-        "si:is",
-        "ar:are",
-        "teir:tier",
-        "pls:please",
-        "plz:please",
-        "avg:average",
-        "vrs:versus",
-    ]
-)
-"""Slips in words too short to be corrected by their letters, and short forms."""
 
 
 GROUP_WORDS = word_set(
@@ -167,8 +150,8 @@ GROUP_WORDS = word_set(
 )
 """Words for the parts that something falls into."""
 QUARTILES = {
-    **dict.fromkeys(("top", "highest", "upper", "fourth", "4"), "Q4"),
-    **dict.fromkeys(("bottom", "lowest", "lower", "first", "1"), "Q1"),
+    **dict.fromkeys(("top", "most", "highest", "upper", "fourth", "4"), "Q4"),
+    **dict.fromkeys(("bottom", "least", "lowest", "lower", "first", "1"), "Q1"),
     **dict.fromkeys(("second", "2"), "Q2"),
     **dict.fromkeys(("third", "3"), "Q3"),
 }

@@ -9,11 +9,12 @@ from typing import Any
 
 from engage_spark.contract.analytics_spec import ACTIVE, CUSTOMERS, RETENTION
 from engage_spark.insight.ask import english
+from engage_spark.insight.ask.function_words import word_set
 from engage_spark.insight.ask.intents import Intent
 from engage_spark.insight.ask.resolving import Resolver, Route, Unclear, examples
 from engage_spark.insight.ask.terms import DimensionTerm, MetricTerm, best_dimensions, best_metrics
 
-_MORE = english.word_set("more less higher lower better worse fewer greater")
+_MORE = word_set("more less higher lower better worse fewer greater larger bigger smaller")
 _COMPARED = (["more"], ["less"])
 _GRAIN_WORDS = {
     "day": ("day", "days", "daily"),
@@ -89,8 +90,10 @@ class FigureRouter(Resolver):
             return self._done("correlate", {"metric": self.context.name}, takes=("limit",))
         whole = self._candidates([w for _, w in content])
         if len(whole) == 1 and not self._splits(content) and not self._has_two_sides(content):
-            self._use_all()
-            return self._done("correlate", {"metric": whole[0].name}, takes=("limit",))
+            metric = self._metric()
+            if reading.window == metric.window:
+                reading.window = None
+            return self._done("correlate", {"metric": metric.name}, takes=("limit",))
         pairs = self._splits(content)
         if len(pairs) == 1:
             first, second_metric = pairs[0]
@@ -158,7 +161,18 @@ class FigureRouter(Resolver):
         if reading.attribute is not None or (self._names_protected() and not is_metric):
             return self._fairness_of_target()
         counts = any(
-            w in ("many", "number", "count", "proportion", "percentage", "percent", "share")
+            w
+            in (
+                "many",
+                "number",
+                "count",
+                "proportion",
+                "portion",
+                "percentage",
+                "percent",
+                "share",
+                "fraction",
+            )
             for w in reading.words
         )
         if not reading.content:
@@ -206,6 +220,8 @@ class FigureRouter(Resolver):
         reading, name = self.reading, self._metric_name()
         (dimension, first), (_, second) = reading.segments
         reading.segments, reading.dimensions = [], []
+        if self._asks_for_the_middle():
+            return self._done("distribution", {"metric": name, "dimension": dimension})
         arguments = {"metric": name, "dimension": dimension, "first": first, "second": second}
         return self._done("compare_segments", arguments)
 
@@ -234,20 +250,28 @@ class FigureRouter(Resolver):
                 return self._done("cohort", {"cohort_key": key, "metric": RETENTION})
             if {d for d, _ in reading.segments} == set(reading.dimensions):
                 reading.segments = []
+            if self._asks_for_the_middle():
+                return self._done("distribution", {"metric": name}, takes=("dimension",))
             return self._done("compare_segments", {"metric": name}, takes=("dimension",))
         if has_two_sides and len(reading.segments) == 1:
             dimension = reading.segments.pop()[0]
             return self._done("compare_segments", {"metric": name, "dimension": dimension})
         return self._done("describe", {"metric": name}, takes=("segment",))
 
-    def _refuse_lists_of_customers(self, *, is_list: bool = False) -> None:
+    def _asks_for_the_middle(self) -> bool:
+        """Return whether a median is asked for: segments are compared by means, distributions have both."""
+        return "median" in self.reading.words
+
+    def _refuse_lists_of_customers(self) -> None:
         text = f" {self.reading.joined} "
         lists = any(
             f" {which} {what} " in text
             for which in ("which", "what")
             for what in ("customers", "users", "clients", "people", *self.terms.entity_words - {"customer"})
         )
-        if is_list or (lists and "of customers" not in text) or self.reading.limit is not None:
+        if (
+            lists and "of customers" not in text and not self.reading.dimensions
+        ) or self.reading.limit is not None:
             raise Unclear(
                 "single customers are not listed by a metric; segments are compared, one customer explained",
                 examples(self.terms),
@@ -256,7 +280,10 @@ class FigureRouter(Resolver):
     def _of_customers(self, *, counts: bool) -> Route:
         """Return how many customers there are: in all, in a segment, or in those of a dimension."""
         reading = self.reading
-        shares = any(w in ("proportion", "percentage", "percent", "share", "fraction") for w in reading.words)
+        shares = any(
+            w in ("proportion", "portion", "percentage", "percent", "share", "fraction")
+            for w in reading.words
+        )
         same = {d for d, _ in reading.segments}
         if len(same) > 1 or len(reading.segments) > 1:
             raise Unclear("customers are counted in one segment at a time", [])
@@ -268,6 +295,8 @@ class FigureRouter(Resolver):
                 raise Unclear("customers are counted by one dimension at a time", [])
             reading.dimensions, reading.segments = [], []
             return self._done("distribution", {"dimension": dimension})
+        if counts and reading.is_rate and reading.grain is not None and not reading.segments:
+            return self._trend()
         if counts:
             return self._done("describe", {"metric": CUSTOMERS}, takes=("segment",))
         raise Unclear("the question names nothing that can be asked for", examples(self.terms))
@@ -295,8 +324,3 @@ class FigureRouter(Resolver):
                 list(self.terms.vocabulary.targets),
             )
         return self._done("fairness", {"target": metric.name} | attribute)
-
-
-_ORDERS_A_PREDICTION = re.compile(
-    r"(?:please |can you |could you |would you )*(?:predict|forecast|project)\b"
-)

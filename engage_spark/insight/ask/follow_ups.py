@@ -6,6 +6,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from engage_spark.contract.analytics_spec import CUSTOMERS
+from engage_spark.insight.ask.english import meaning
 from engage_spark.insight.ask.intents import RAISE, SIMILAR, Intent
 from engage_spark.insight.ask.reading import Reading
 from engage_spark.insight.ask.resolving import Decline, Route, Unclear
@@ -16,13 +18,18 @@ _MARKS = re.compile(
     r"^(?:(?:ok|okay|so|now|well|then) )?(?:and|what about|how about|what of|also|same|"
     r"the same|only|just|but|instead|"
     r"or|versus|vs|for|in|by|with|is that|are those|why)\b"
+    r"|^(?:now|then)\b"
+    r"|^(?:can you |could you |please )*(?:show|give|tell|do|plot|compare|repeat)(?: me| us)? "
+    r"(?:that|this|it|the same)(?: again| too)? (?:for|with|by|in|per)\b"
 )
+_INSTEAD = re.compile(r"\b(?:instead|in place) of (?P<old>.+)$|\binstead\b")
 _PRONOUNS = re.compile(r"\b(?:it|that|this|those|these|them|there|they)\b")
 _STANDS_FOR = re.compile(
     r"\b(?:it|that|this|those|these)(?= (?:chang|mov|split|part|develop|go|gone|since|over|distribut|vary|"
     r"differ|look|down|up|by)\w*|$)"
 )
 """Pronouns that stand for a figure, and not before a noun or a clause."""
+_THEM = frozenset(("they", "them", "their", "theirs", "both"))
 _SHORT = 7
 """Words of a question that may lack what the one before it named."""
 
@@ -40,6 +47,17 @@ def may_lean_on_the_last(reading: Reading) -> bool:
 def stands_for_the_last(reading: Reading) -> bool:
     """Return whether a word of a question stands for what the one before it was about."""
     return bool(_STANDS_FOR.search(reading.joined))
+
+
+def asks_which_of_them(reading: Reading) -> bool:
+    """Return whether a question asks which of the segments of the one before it, and not which segments."""
+    return bool(re.match(r"(?:who|which (?:one|ones|of (?:them|these|those|the two)))\b", reading.joined))
+
+
+def is_of_them(reading: Reading) -> bool:
+    """Return whether a question is of the segments of the one before: "do they", "what is their"."""
+    means = {*reading.words, *map(meaning, reading.words)}
+    return bool(_THEM & means) and not reading.terms.entity_words & means
 
 
 def follow(reading: Reading, last: Route) -> Route | Decline:
@@ -63,6 +81,10 @@ class _Follower(Router):
         self.last = last
 
     def follow(self) -> Route:
+        replaced = self._replaced()
+        return self._merged(replaced) if replaced else self._going_on()
+
+    def _going_on(self) -> Route:
         reading = self.reading
         if reading.customer is not None:
             if "customer" in self.last.arguments and not reading.content:
@@ -70,6 +92,7 @@ class _Follower(Router):
             return self.route()
         if "customer" in self.last.arguments and SIMILAR.search(reading.joined):
             self._use(SIMILAR)
+            self._use_words({"else"})
             return self._done(
                 "similar_customers", {"customer": self.last.arguments["customer"]}, takes=("limit",)
             )
@@ -83,8 +106,35 @@ class _Follower(Router):
         wanted = [i for i in reading.intents() if i not in (Intent.SEGMENTS, Intent.COMPARE, Intent.OVERVIEW)]
         return self._with_group(self.route()) if wanted else self._with_slots()
 
+    def _replaced(self) -> dict[str, Any]:
+        """Return the argument that "this instead of that" puts in place of another one; none without that."""
+        reading = self.reading
+        match = next(reading.matches(_INSTEAD), None)
+        if match is None:
+            return {}
+        if match["old"] is None:
+            self._use(_INSTEAD)
+            return {}
+        places = reading.places(match, "old")
+        old = self._candidates([w for i, w in reading.content if i in places])
+        names = [k for k, v in self.last.arguments.items() if len(old) == 1 and v == old[0].name]
+        if len(names) != 1:
+            raise Unclear("what is to be replaced was not in the question before", [])
+        reading.use(reading.places(match))
+        return {names[0]: self._metric_name()}
+
     def _with_group(self, call: Route) -> Route:
-        """Return a call with the segment and the day of the last one, where it takes them and has none."""
+        """Return a call with the segment and the day of the last one, where it takes them and has none.
+
+        A correlation "with age" is one of the last metric.
+        """
+        is_pair = call.tool == "correlate" and "other" not in call.arguments and self.last.tool != "correlate"
+        if is_pair and self.context is not None and {"with", "to"} & set(self.reading.words):
+            other = call.arguments["metric"]
+            if other != self.context.name:
+                return replace(
+                    call, arguments={**call.arguments, "metric": self.context.name, "other": other}
+                )
         last, filled = self.last.arguments, dict(call.arguments)
         if "as_of" in last:
             filled.setdefault("as_of", last["as_of"])
@@ -93,6 +143,10 @@ class _Follower(Router):
         if call.tool in ("describe", "trend", "distribution"):
             filled |= {"dimension": last["dimension"], "segment": last["segment"]}
             return replace(call, arguments=filled)
+        if call.tool == "what_changed":
+            remark = "changes are shown of all segments"
+            filled["dimension"] = last["dimension"]
+            return replace(call, arguments=filled, remarks=(*call.remarks, remark))
         return replace(call, arguments=filled, remarks=(*call.remarks, "this is of all customers"))
 
     def _with_slots(self) -> Route:
@@ -129,14 +183,18 @@ class _Follower(Router):
             return {"measure": measures[0].name}
         name = self._metric_name()
         if last.tool == "correlate":
-            return (
-                {"other": name}
-                if "other" in last.arguments or "with" in self.reading.words
-                else {"metric": name}
-            )
+            return {self._side_of_pair(): name}
         if last.tool in ("describe", "distribution", "compare_segments", "trend", "what_changed", "cohort"):
             return {"metric": name}
         raise Unclear("it is not clear what goes on from the question before", [])
+
+    def _side_of_pair(self) -> str:
+        """Return the side of a correlation that a metric takes: that of the target stays, if one is."""
+        last, targets = self.last.arguments, self.terms.vocabulary.targets
+        if "with" in self.reading.words and "other" in last:
+            return "other"
+        is_of_target = last.get("other") in targets and last.get("metric") not in targets
+        return "metric" if is_of_target or "other" not in last else "other"
 
     def _two_segments(self, named: dict[str, Any]) -> Route:
         (dimension, first), (other, second) = self.reading.segments
@@ -182,6 +240,8 @@ class _Follower(Router):
         metric = named.get("metric") or last.arguments.get("metric")
         if last.tool in ("describe", "compare_segments", "churn_drivers") and (metric or self.context):
             metric = metric or (self.context.name if self.context else None)
+            if metric == CUSTOMERS and last.tool == "describe":
+                return self._done("distribution", {"dimension": dimension, **as_of})
             return self._done("compare_segments", {"metric": metric, "dimension": dimension, **as_of})
         if last.tool in ("distribution", "what_changed"):
             whole = {k: v for k, v in last.arguments.items() if k != "segment"}

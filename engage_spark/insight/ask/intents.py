@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 
-from engage_spark.insight.ask.english import word_set
+from engage_spark.insight.ask.function_words import word_set
 
 
 class Intent(StrEnum):
@@ -28,10 +28,16 @@ class Intent(StrEnum):
     OVERVIEW = "overview"
 
 
-_DATA = r"(?:the |our |this |today's )?(?:data|delivery|deliveries|snapshot|dataset)"
+_LOADS = (
+    r"(?:data(?: (?:load|feed|import|batch|files?))?|loads?|deliver(?:y|ies)|snapshots?|imports?|"
+    r"batch(?:es)?)"
+)
+_DATA = (
+    r"(?:the |our |this |today's )?(?:last |latest |newest )?(?:data|delivery|deliveries|snapshot|dataset)"
+)
 _RAISE = (
     r"(?:reduc|lower|cut|decreas|prevent|stop|avoid|rais|increas|improv|boost|grow|lift|keep|retain|win|get|"
-    r"mak|bring|minimi[sz]|maximi[sz]|fight|tackl|limit|slow|strengthen|rescu|sav)\w*"
+    r"mak|bring|brought|minimi[sz]|maximi[sz]|fight|tackl|limit|slow|strengthen|rescu|sav)\w*"
 )
 _PERIOD = r"(?:days?|weeks?|months?|snapshots?)"
 RAISE = re.compile(rf"\b{_RAISE}\b")
@@ -46,59 +52,75 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
             r"records?) (?:were |are "
             r"|was )?(?:read|delivered|rejected|valid|invalid)|(?:checks?|rules?|gates?|validations?|"
             r"tests?) (?:that )?"
-            r"(?:have |were |are |did )?(?:been )?(?:fail\w*|broken|violated|broke|not pass\w*)|"
+            r"(?:have |were |are |did )?(?:been )?(?:fail\w*|broken|violated|broke|"
+            r"(?:not|didn't|don't) pass\w*)|"
+            r"(?:critical|severe) (?:failures?|errors?|issues?|problems?)|"
             r"fail\w* (?:quality )?"
             r"(?:checks?|rules?|gates?|validations?)|violations?|violated|broken rules?|"
-            rf"(?:how )?(?:clean|complete|fresh|good|reliable|trustworthy|accurate|healthy) (?:is|are|"
-            rf"was) {_DATA}|"
+            r"(?:how )?"
+            r"(?:(?:clean|complete|fresh|old|recent|good|reliable|trustworthy|accurate|healthy) (?:and )?)+"
+            rf"(?:is|are|was) {_DATA}|"
             rf"{_DATA} (?:is|are|was) (?:clean|complete|fresh|reliable|trustworthy|accurate|healthy|valid)|"
-            rf"(?:is|are|was) {_DATA} (?:clean|complete|fresh|good|reliable|trustworthy|accurate|ok|"
+            rf"(?:is|are|was) {_DATA} (?:any |really |still )?"
+            r"(?:clean|complete|fresh|good|reliable|trustworthy|accurate|ok|"
             rf"okay|healthy|valid)|"
             rf"data (?:completeness|freshness|errors?|problems?|issues?|health|checks?|validity)|trust "
             rf"{_DATA}|"
             rf"(?:completeness|freshness|health|validity|problems?|issues?|errors?) (?:of|with|in) {_DATA}|"
             r"quality (?:checks?|gates?|rules?|problems?|issues?|report)|"
-            r"wrong with (?:the |our )?data|warnings? (?:of|in|for)",
+            r"wrong with (?:the |our )?data|warnings? (?:of|in|for|did|do|were|are|have)|"
+            rf"(?:problems?|issues?|errors?|trouble|broken|wrong|odd|off) (?:with|in|of) "
+            rf"(?:the |our |this |today's |last |latest |newest |most recent )*{_LOADS}|"
+            r"(?:broken|violated|failed) (?:by|in|for)",
         ),
         (
             Intent.FAIRNESS,
             r"(?:un)?fair(?:ness|ly)?|bias(?:ed|es)?|discriminat\w*|equal opportunity|disparit\w*|"
-            r"treat(?:s|ed|ment)?|"
+            r"treat(?:s|ed|ing|ment)?|"
             r"protected|(?:statistical |predictive )?parity|disadvantag\w*|equitabl\w*|equity|equal(?:ly)?",
         ),
         (
             Intent.INFLUENCERS,
             r"(?:top |biggest |main |key |most )?(?:influencers?|opinion leaders?|hubs?|multipliers?)|"
-            r"most (?:influential|connected|central)|best connected",
+            r"most (?:influential|connected|central)|best connected|"
+            r"matters? (?:the )?most in (?:the|our) (?:network|graph)",
         ),
         (
             Intent.RECOMMEND,
             r"recommend\w*|suggest\w*|advice|advise|"
             r"what (?:should|can|could|might|do|would) (?:(?:the |our )?(?:product|marketing|sales) )?"
             r"(?:team )?(?=(?:\w+ ){0,3}(?:do|try|change|test)\b)|"
-            r"(?:who|whom) (?:should|can|could) (?:we|i|you|one) (?:contact|target|call|approach|address)|"
+            r"(?:who|whom) (?:should|shall|can|could|do|must) (?:we|i|you|one) "
+            r"(?:contact|target|call|approach|address|focus on|concentrate on)|tips?|hints?|levers?|"
             rf"where (?:would|does|could|might) it pay (?:most |best |off )*to {_RAISE}|"
-            rf"how (?:can|could|should|do|might|to|would) (?:we |i |you |one )?(?:best "
+            rf"how (?:can|could|should|might) (?:\w+ ){{1,4}}be {_RAISE}|"
+            rf"how (?:can|could|should|do|might|to|would) "
+            rf"(?:we |i |you |one |marketing |product |sales )?(?:go about )?(?:best "
             rf")?{_RAISE}|"
             rf"what (?:would|could|can|might|will) (?:help (?:to |us )?)?{_RAISE}|(?:best |good "
             rf")?ways? (?:to|of) {_RAISE}|"
-            rf"what to (?:do|try)|next steps?|actions?|interventions?|strategy|strategies|campaigns?|"
+            rf"(?:what|things?) to (?:do|try)|what now|what next|"
+            rf"(?:should|could|must) be done|next steps?|actions?|interventions?|strategy|strategies|"
+            rf"campaigns?|"
             rf"ideas? (?:to|for|against)|"
             rf"(?:want|like|need|aim|help us|help me|plan) to {_RAISE}|where should we (?:start|begin|"
-            rf"act)|worth (?:trying|testing)|"
+            rf"act)|worth (?:trying|testing|running|doing)|"
             rf"^(?:please )?(?:reduce|lower|decrease|prevent|increase|improve|boost|raise)|"
             rf"ab tests?|experiments?|costs? to {_RAISE}|how many \w+ (?:could|can) (?:we|be) {_RAISE}|"
             r"propos\w+|can be done|sample size|need for (?:a|the) test|"
-            r"priorit\w+|where (?:should|can|could) we (?:invest|focus)",
+            r"priorit\w+|where (?:should|shall|can|could|do) (?:we|i) (?:invest|focus|start|begin|act)",
         ),
         (
             Intent.CLAIM,
+            r"(?:dictionary|documentation|docs?|leaflet|brochure|contract|website|handbook|manual) "
+            r"(?:says?|states?|claims?|mentions?|promises?|maintains?)(?: that)?|"
             r"(?:is|are|was) (?:it|that|this) (?:really |actually )?(?:true|right|correct|so|a fact|"
             r"the case)|true|"
             r"claims?|claimed|claiming|verif(?:y|ied)|hold(?:s)?(?: true| up)?|statements?|myths?|"
             r"really|dictionary|"
             r"(?:data )?support(?:s|ed)?|confirm(?:s|ed)?|contradict\w*|refut\w*|disprov\w*|proven?|"
-            r"correct|documentation (?:says?|states?)|check (?:whether|if|"
+            r"correct|documentation|documented|as stated|according to|"
+            r"(?:is|are) (?:that|this|it) so|does (?:that|this|it) hold|check (?:whether|if|"
             r"that)|assumptions?|verdicts?|supposed(?:ly)?|fact check|said to|correct that",
         ),
         (
@@ -107,7 +129,8 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
         ),
         (
             Intent.CHANGED,
-            rf"chang(?:e|es|ed|ing)|what happened|(?:since|from|versus|vs|than|against|to|with) (?:yesterday|"
+            rf"chang(?:e|es|ed|ing)|what happened|(?:since|from|versus|vs|than|against|to|with) "
+            rf"(?:(?:that|those|the ones?) of )?(?:yesterday|"
             rf"the {_PERIOD} before|"
             rf"(?:the )?(?:last|previous|prior) {_PERIOD})|{_PERIOD}[ -]over[ -]{_PERIOD}|movers?|"
             rf"moved|moves?(?! (?:together|along|with|in)\b)|what(?:'s| is) new|"
@@ -123,7 +146,8 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
             rf"(?:several |the )?{_PERIOD}|"
             r"by (?:day|week|month)|growth|improving|worsening|rising|falling|growing|shrinking|increasing|"
             r"decreasing|declining|"
-            r"going (?:up|down)|trajectory|"
+            r"going (?:up|down)|on the (?:rise|decline|increase|way (?:up|down))|"
+            r"trajectory|curves?|time ?lines?|"
             r"(?:in|during) the (?:last|past)(?: \d+)? (?:weeks|months)",
         ),
         (
@@ -132,8 +156,13 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
             r"relat(?:e|es|ed|ing|ion|ions|ionship|ionships)|associat\w*|link(?:ed|s)?|"
             r"go(?:es)? (?:together|"
             r"hand in hand|along)|depend\w*|moves? (?:together|with)|connection between|spearman\w*|"
-            r"pearson\w*|tied to|"
-            r"covar\w*|goes? up with|interplay|dependence",
+            r"pearson\w*|tied (?:\w+ ){0,2}to|(?:has|have|had) (?:anything |something |much )?to do with|"
+            r"(?:ris|grow|increas|fall|decreas|drop|declin)\w* with|covar\w*|goes? up with|interplay|"
+            r"dependence|"
+            r"(?:metrics?|variables?|numbers?|fields?|figures?) (?:that |which )?(?:\w+ly )?"
+            r"(?:go|move)s? with|"
+            r"what (?:else )?(?:go|ris|grow|fall|mov|chang|increas|decreas)\w*(?: up| down)? "
+            r"(?:with|when|as|if|together)",
         ),
         (
             Intent.DRIVERS,
@@ -143,7 +172,7 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
             r"influences?|affects?|impacts?|go(?:es)? (?:most |best |closely |strongly )*with|"
             r"matters? (?:most )?for|responsible|predicts?|makes? "
             r"(?:people|customers|users)|"
-            r"symptoms?",
+            r"symptoms?|patterns?|in common",
         ),
         (
             Intent.DISTRIBUTION,
@@ -193,62 +222,6 @@ VERDICTS = (
     ("absent", re.compile(r"\b(?:absent)\b")),
     ("holds", re.compile(r"\b(?:holds?(?: true| up)?|true|confirm\w*|support\w*|correct)\b")),
 )
-REWRITES = tuple(
-    (re.compile(pattern), text)
-    for pattern, text in (
-        (
-            r"\b(?:at|in) (?:a )?(?:high |higher |highest |most |greatest )?risk(?: of)?(?: churn\w*| "
-            r"leaving)?\b",
-            "churn",
-        ),
-        (r"\b(?:churn|attrition) risk\b", "churn"),
-        (r"\brisk of (?:churn\w*|leaving)\b", "churn"),
-        (r"\b(?:churn|churning) or (?:retention|staying)\b", "churn"),
-        (r"\blog(?:s|ged|ging)?[ -]in(?:s)?\b", "login"),
-        (r"\bsign(?:s|ed|ing)?[ -]up(?:s)?\b", "signup"),
-        (r"\bhow strong(?:ly)? (?:is|are) (?:the )?(?=corr|relat|assoc|link|connection between)", "how "),
-        (r"\blife[ -]time\b", "lifetime"),
-        (r"\bper cent\b", "percent"),
-        (
-            r"\b(?:what|which) share of\b|\bshare of (?=(?:all |the |our )?(?:customers|users|people|"
-            r"clients))",
-            "what proportion of",
-        ),
-        (r"\bshare\b", "proportion"),
-        (
-            r"\b(tell me|tell us|know|see|show|show me|check|find out|say|determine|verify|wonder\w*|"
-            r"confirm) if\b",
-            r"\1 whether",
-        ),
-        (r"\b(?:lives?|lived|living|located|based|resid(?:e|es|ing)) (?=in\b)", ""),
-        (r"\bhow long ago\b", "how many days ago"),
-        (r"\bhow long\b", "how long duration"),
-        (r"\b(more|most|less|least) (?:often|frequently)\b", r"\1"),
-        (r"\bhours? of (?:the )?day\b", "hour"),
-        (r"\bthe (over|under)[ -](\d+)'?s\b", r"customers \1 \2"),
-        (
-            r"\bhow (?:big|large) (?:is|are) (?:an? (?:(?:typical|usual|average|normal) )?|"
-            r"the (?:typical|usual|average|normal) )",
-            "the average size of a ",
-        ),
-        (r"\bsizes? of (?:each|every|the|all)\b", "number of customers by"),
-        (r"\bhow (?:big|large) (?:is|are) (?:the |our )?", "how many customers "),
-        (r"\bvar(?:y|ies) with\b", "differ by"),
-        (r"\ba ?/ ?b\b", "ab"),
-        (r"\b(?:how (?:big|large) is|size of) (?:the |our )?customer base\b", "how many customers"),
-        (r"\b(?:men|man|males)\b", "male"),
-        (r"\b(?:women|woman|females)\b", "female"),
-        (r"\bcosts? us\b", "costs"),
-        (r"\b(?:time|part) of (?:the )?day\b", "daypart"),
-        (r"\b(?:in the|at) (?=(?:morning|afternoon|evening|night)\b)", ""),
-        (r"\bpower users?\b", "power-users"),
-        (r"\b(?:percentage|percent|share|part) of (?:the )?activity\b", "proportion of usage"),
-        (r"\bas (?:a )?function of\b", "by"),
-        (r"\b(?:broken down|split|parted) (?:by|into)\b", "by"),
-        (r"\ba (?:year|month|week|day) ago\b", "ago-unknown"),
-    )
-)
-"""Turns of phrase that are one word for what follows."""
 TRIGGER_WORDS = word_set(
     """
     critical failed delivered quality quarantine quarantined rejected invalid duplicate duplicates checks
@@ -269,21 +242,24 @@ TRIGGER_WORDS = word_set(
     average median mean customers quartile quartiles daypart male female highest lowest biggest strongest
     week month quarter weekly monthly quarterly daily between action intervention relate relates receive
     receives along experiment test predict predicts total pearson spearman delivery coefficient improving
-    propose exaggerated
+    propose exaggerated start started begin plan load feed import batch problem problems latest documented
+    state treating instead leaflet brochure pattern patterns common target tip tips hint hints else normal
     """
 )
 """Words by which intents are known, as far as they are worth correcting."""
 SIDE_WORDS: Mapping[Intent, frozenset[str]] = {
     Intent.QUALITY: word_set(
         """
-        not did failure delivery last latest newest quality delivered read completeness problem issue
+        not did failure delivery last latest newest load feed state get got import batch file wrong broken
+        anything quality delivered read completeness problem issue
         error check rule gate found pass passed violation report missing row clean trust today table
         severity which
         """
     ),
     Intent.FAIRNESS: word_set(
         """
-        model prediction field attribute audit towards toward against result outcome performance work
+        model prediction predict when field attribute audit towards toward against result outcome
+        performance work
         fair opportunity alike same
         """
     ),
@@ -291,7 +267,8 @@ SIDE_WORDS: Mapping[Intent, frozenset[str]] = {
         """
         measures measured next first back run detect large change save cost invest focus lost prioritize
         test about against reduce increase improve raise lower keep more action try experiment size
-        further start help grow propose effect need able uplift
+        further start begin help grow single reducing increasing improving raising lowering tip hint lever
+        getting up down pay pays paying running propose effect need able uplift
         """
     ),
     Intent.CLAIM: word_set(

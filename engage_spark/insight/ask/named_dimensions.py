@@ -9,9 +9,10 @@ from engage_spark.insight.ask.reading import Reading
 from engage_spark.insight.ask.terms import DimensionTerm, best_dimensions
 
 _BY = re.compile(
-    r"\b(?:by|across|per|each|every|within|among|between|for|which|what|different|in|the|of|all|and) "
+    r"\b(?:(?:rank|sort|order|compare|contrast)(?= (?:the |our |all )?[a-z]+s (?:by|in|on|regarding|for)\b)|"
+    r"by|across|per|each|every|within|among|over|between|for|which|what|different|in|the|of|all|and) "
 )
-_STRONG = frozenset(("by", "across", "per", "each", "every"))
+_STRONG = frozenset(("by", "across", "per", "each", "every", "rank", "sort", "order", "compare", "contrast"))
 
 
 def take_dimensions(reading: Reading) -> None:
@@ -49,6 +50,14 @@ def take_groups(reading: Reading) -> None:
                 break
 
 
+def use_words_of_dimensions(reading: Reading) -> None:
+    """Take the other words of a dimension of several words as explained: "what daypart are users active"."""
+    terms = {d.name: d for d in reading.terms.dimensions}
+    for core in (terms[name].core for name in reading.dimensions if len(terms[name].core) > 2):
+        for i, word in enumerate(reading.words):
+            reading.used[i] |= english.meaning(word) in core
+
+
 def _dimension_at(
     reading: Reading, places: range, before: str, dimensions: tuple[DimensionTerm, ...]
 ) -> DimensionTerm | None:
@@ -65,6 +74,7 @@ def _dimension_at(
         for w in words
         if w not in english.GROUP_WORDS and w not in ("the", "of", "customer", "our")
     ]
+    own = own or [m for w in words if w in english.GROUP_WORDS and (m := english.meaning(w)) not in w]
     if (
         not own
         or all(w in english.WINDOW_WORDS for w in own)
@@ -79,5 +89,7 @@ def _dimension_at(
     is_named = frozenset(own) == fitting[0].core - english.STATISTICS
     if before in _STRONG or has_group:
         return fitting[0]
+    is_of_several = before in ("among", "between", "over") and is_named and words[-1].endswith("s")
     is_named = is_named or not reading.terms.name_words & frozenset(own)
-    return fitting[0] if before in ("which", "what", "different") and is_named else None
+    is_asked = before in ("which", "what", "different") and is_named
+    return fitting[0] if is_asked or is_of_several else None

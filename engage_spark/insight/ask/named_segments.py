@@ -19,14 +19,16 @@ _RANGES = (
         r")?(?P<high>\d+)\b"
     ),
     re.compile(r"\bfirst (?P<high>\d+) (?=months?|years?|weeks?|days?)"),
-    re.compile(r"\b(?P<low>\d+) (?:\+|(?:years |months )?(?:and|or) (?:older|more|over|above|up))"),
+    re.compile(r"\b(?P<low>\d+) (?:\+|(?:years |months )?(?:and|or) (?:older|more|over|above|up|longer))"),
     re.compile(
         r"\b(?:over|above|older than|more than|at least|from) (?:the age of |age )?(?P<low>\d+)\b(?! to)"
     ),
 )
-_AGE_UNITS = re.compile(r"\b(?:years?|months?|old)\b")
+_AGE_UNITS = re.compile(r"\b(?:years?|months?|olds?)\b")
+_MONTHS = 12
+"""Months of a year: a range of years may be of a dimension in months."""
 _QUARTILE = re.compile(
-    r"\b(?P<which>top|highest|upper|fourth|4|bottom|lowest|lower|first|1|second|2|third|3) (?:\w+ "
+    r"\b(?P<which>most|least|top|highest|upper|fourth|4|bottom|lowest|lower|first|1|second|2|third|3) (?:\w+ "
     r"){0,2}?quartile\b"
     r"|\bq(?P<q>[1-4])\b"
 )
@@ -40,7 +42,7 @@ def take_segments(reading: Reading) -> None:
         for places in _places_of(reading, term):
             reading.use(places)
             placed.append((places.start, (term.dimension, term.segment)))
-    reading.segments = [segment for _, segment in sorted(placed)]
+    reading.segments += [segment for _, segment in sorted(placed)]
     _take_ranges(reading)
     quartiles = [d for d in reading.terms.dimensions if d.name.endswith("_quartile")]
     for match in reading.matches(_QUARTILE):
@@ -56,11 +58,21 @@ def take_segments(reading: Reading) -> None:
                     if english.meaning(reading.words[i]) not in fitting[0].core:
                         break
                     reading.used[i] = True
-    for dimension in {d for d, _ in reading.segments}:
+    _take_whole_dimensions(reading)
+    for dimension in {d for d, _ in reading.segments} | set(reading.dimensions):
         core = next(d for d in reading.terms.dimensions if d.name == dimension).core
         for i, word in enumerate(reading.words):
             close = any(reading.used[j] for j in range(max(0, i - 2), min(i + 3, len(reading.words))))
             reading.used[i] |= (english.meaning(word) in core or word == dimension) and close
+
+
+def _take_whole_dimensions(reading: Reading) -> None:
+    """Take a dimension in place of three segments or more that are all it has, as in a list of them."""
+    for dimension in {d for d, _ in reading.segments}:
+        named = {s for d, s in reading.segments if d == dimension}
+        if len(named) > 2 and named == set(reading.terms.vocabulary.segments(dimension)):
+            reading.segments = [s for s in reading.segments if s[0] != dimension]
+            reading.dimensions.append(dimension)
 
 
 def _places_of(reading: Reading, term: SegmentTerm) -> Iterator[range]:
@@ -96,11 +108,11 @@ def _take_ranges(reading: Reading) -> None:
             parts = match.groupdict()
             low = None if parts.get("low") is None else float(parts["low"])
             high = None if parts.get("high") is None else float(parts["high"])
+            is_in_years = any(w.startswith("year") for w in reading.words[places.start : places.stop + 1])
             fitting = [
                 s
                 for s in ranged
-                if (s.lower or 0) == (low or 0)
-                and (s.upper == high or (low is not None and high is not None and s.upper == high + 1))
+                if _is_range(s, low, high, _MONTHS if is_in_years and _is_in_months(reading, s) else 1)
                 and (
                     _names(reading, by_name[s.dimension]) or _is_of_people(reading, s.dimension, places.start)
                 )
@@ -115,6 +127,19 @@ def _take_ranges(reading: Reading) -> None:
                         places.stop + sum(bool(_AGE_UNITS.fullmatch(reading.words[i])) for i in after),
                     )
                 )
+
+
+def _is_in_months(reading: Reading, term: SegmentTerm) -> bool:
+    return reading.terms.vocabulary.dimensions[term.dimension].unit == "months"
+
+
+def _is_range(term: SegmentTerm, low: float | None, high: float | None, factor: int) -> bool:
+    """Return whether a segment is a range of numbers, of which each stands for `factor` of its own."""
+    if (term.lower or 0) != (low or 0) * factor:
+        return False
+    if high is None:
+        return term.upper is None
+    return term.upper == high * factor or (low is not None and term.upper == high + 1)
 
 
 def _is_of_people(reading: Reading, dimension: str, start: int) -> bool:

@@ -7,12 +7,24 @@ from collections.abc import Mapping
 from datetime import date
 
 from engage_spark.insight.ask import english
-from engage_spark.insight.ask.intents import REWRITES, TRIGGER_WORDS
-from engage_spark.insight.ask.named_dimensions import take_dimensions, take_groups
+from engage_spark.insight.ask.function_words import (
+    CLOSED,
+    DOING_VERBS,
+    FREQUENCY,
+    LIGHT_VERBS,
+    SHORT_FORMS,
+)
+from engage_spark.insight.ask.intents import RAISE, SIDE_WORDS, TRIGGER_WORDS
+from engage_spark.insight.ask.named_dimensions import take_dimensions, take_groups, use_words_of_dimensions
+from engage_spark.insight.ask.named_flags import take_flags
 from engage_spark.insight.ask.named_segments import take_segments
 from engage_spark.insight.ask.reading import Reading
+from engage_spark.insight.ask.rewrites import REWRITES
 from engage_spark.insight.ask.spelling import corrected
 from engage_spark.insight.ask.terms import Terms
+from engage_spark.insight.ask.value_words import VALUES_OF
+from engage_spark.insight.ask.verbs import explain_verbs
+from engage_spark.insight.ask.word_forms import noun_of, value_of, with_verbs_as_nouns
 from engage_spark.insight.number_texts import MentionKind, mentions_of, prepared
 from engage_spark.insight.number_words import NUMBERS
 
@@ -22,13 +34,19 @@ LONGEST = 1_000
 """Characters of a question that are read."""
 _KEY = "customerkey"
 _TOKEN = re.compile(r"[a-z]+(?:_[a-z0-9]+)+|[a-z]+(?:'[a-z]+)?|\d+(?:[.,]\d+)*|[+%<>$€]")
+_VERBS = CLOSED | LIGHT_VERBS | DOING_VERBS
+"""Words that no other one is a slip of."""
+_BESIDE = frozenset(word for words in SIDE_WORDS.values() for word in words)
+"""Words beside a turn of phrase, with their plurals: not worth correcting to, and no slips."""
+_ASKS_WHICH = frozenset(("which", "what", "each", "every", "per", "by"))
+"""Words behind which a value may stand for its kind."""
 _UNIT_DAYS = {"day": 1, "week": 7, "month": 30, "quarter": 90, "year": 365}
 _LIMIT = re.compile(
     r"\b(?:top|first|best|leading|strongest|biggest|main|most important|which|what|list|give me|show me|show|"
     r"find me|find|name) (?:the )?(\d+)\b"
     r"(?! (?:days?|weeks?|months?|years?|percent|%))"
     r"|\b(\d+) (?=(?:most|strongest|top|biggest|main|best|closest|nearest|similar|actions?|ideas?|"
-    r"recommendations?|"
+    r"recommendations?|measures?|steps?|tips?|experiments?|levers?|"
     r"segments?|influencers?|drivers?|reasons?|factors?|metrics?|suggestions?|things)\b)"
 )
 _SPAN = re.compile(
@@ -47,20 +65,30 @@ def read_question(question: str, terms: Terms) -> Reading:
     for pattern, replacement in REWRITES:
         text = pattern.sub(replacement, text)
     known = _known_words(terms)
-    worth_correcting = known - {w for w in english.FILLER if len(w) < LONG_FILLER}
-    for token in _TOKEN.findall(text):
+    worth_correcting = (
+        known
+        - _VERBS
+        - FREQUENCY
+        - (_BESIDE - TRIGGER_WORDS - terms.words)
+        - {w for w in english.FILLER if len(w) < LONG_FILLER}
+    )
+    tokens = _TOKEN.findall(text)
+    for i, token in enumerate(tokens):
         word = token.removesuffix("'s") if token not in english.FILLER else token
+        if not _asks_which(tokens, i):
+            word = value_of(word, terms) or word
         if word in NUMBERS and word != "one":
             word = str(NUMBERS[word])
-        elif word in english.SLIPS:
-            word = english.SLIPS[word]
-        elif word.isalpha() and word not in known and english.singular(word) not in known:
-            better = terms.noun_of(word) or corrected(word, worth_correcting)
+        elif word in SHORT_FORMS and (len(word) == 1 or word not in terms.words):
+            word = SHORT_FORMS[word]
+        elif word.isalpha() and not _is_known(word, known):
+            says_which = bool({*map(english.meaning, tokens[i + 1 : i + 2])} & terms.entity_words)
+            better = (None if says_which else noun_of(word, terms)) or corrected(word, worth_correcting)
             if better is not None:
                 reading.corrections[word] = better
                 word = better
         reading.words.append(word)
-    corrected_text = reading.joined
+    corrected_text = with_verbs_as_nouns(reading.joined, terms)
     for pattern, replacement in REWRITES:
         corrected_text = pattern.sub(replacement, corrected_text)
     reading.words = _with_names(corrected_text.split(), terms.names)
@@ -68,11 +96,26 @@ def read_question(question: str, terms: Terms) -> Reading:
     if _KEY in reading.words:
         reading.used[reading.words.index(_KEY)] = True
     _protect_names(reading)
+    take_flags(reading)
     take_segments(reading)
     take_dimensions(reading)
     take_groups(reading)
+    use_words_of_dimensions(reading)
+    explain_verbs(reading)
     _take_limit_and_span(reading)
     return reading
+
+
+def _asks_which(tokens: list[str], place: int) -> bool:
+    """Return whether a word such as city asks for cities, and is no value: "which city", "by city"."""
+    before, after = tokens[max(0, place - 1)], tokens[place + 1 : place + 2]
+    is_listed = bool(after) and (after[0] in VALUES_OF or after[0] in ("and", "or", "vs", "versus"))
+    return before in _ASKS_WHICH and not (before in ("by", "per") and is_listed)
+
+
+def _is_known(word: str, known: frozenset[str]) -> bool:
+    """Return whether a word needs no correction: one of a list, or a verb of raising."""
+    return word in known or english.singular(word) in known or RAISE.fullmatch(word) is not None
 
 
 def _known_words(terms: Terms) -> frozenset[str]:
@@ -86,6 +129,10 @@ def _known_words(terms: Terms) -> frozenset[str]:
         | frozenset(english.EXPANSIONS)
         | TRIGGER_WORDS
         | terms.words
+        | _VERBS
+        | FREQUENCY
+        | english.QUALITIES
+        | _BESIDE
         | {_KEY}
     )
 

@@ -21,7 +21,8 @@ from engage_spark.insight.ask.terms import Terms
 class Reading:
     """What a question names. `words` are its tokens, corrected; `used` says which of them are explained.
 
-    `protected` are the places of whole names of metrics, whose words are no turns of phrase. `is_rate`: the
+    `protected` are the places of whole names of metrics, whose words are no turns of phrase.
+    `restricting` are words that say which customers are meant, and that nothing is known of. `is_rate`: the
     window is said as a rate, such as per week; `is_past`: as one before the day, such as last week.
     """
 
@@ -43,6 +44,7 @@ class Reading:
     is_rate: bool = False
     is_past: bool = False
     protected: set[int] = field(default_factory=set)
+    restricting: set[int] = field(default_factory=set)
 
     @property
     def joined(self) -> str:
@@ -87,10 +89,29 @@ class Reading:
     def content(self) -> list[tuple[int, str]]:
         """The words that are left to explain, each by its meaning, with its place."""
         return [
-            (i, english.meaning(w))
+            (i, w if i in self.restricting or self.says_which_customers(i) else english.meaning(w))
             for i, w in enumerate(self.words)
-            if not self.used[i] and self._has_content(w)
+            if i in self.restricting
+            or (not self.used[i] and (self._has_content(w) or self.says_which_customers(i)))
         ]
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether a word says which customers are meant, and nothing is known of it."""
+        return bool(self.restricting) or any(map(self.says_which_customers, range(len(self.words))))
+
+    def says_which_customers(self, place: int) -> bool:
+        """Return whether a word such as best stands before what customers are called."""
+        return self.words[place] in english.QUALITIES and self.is_before_customers(place)
+
+    def is_before_customers(self, place: int) -> bool:
+        """Return whether what customers are called stands behind a word, or behind a segment after it."""
+        for i in range(place + 1, len(self.words)):
+            if {self.words[i], english.meaning(self.words[i])} & self.terms.entity_words:
+                return True
+            if self.words[i] not in self.terms.segment_words:
+                return False
+        return False
 
     def _has_content(self, word: str) -> bool:
         if not word[0].isalpha():
@@ -110,11 +131,19 @@ class Reading:
         ]
 
     @property
+    def leaves_out(self) -> bool:
+        """Whether a word such as without leaves some customers out."""
+        return any(w in english.LEAVING_OUT and not u for w, u in zip(self.words, self.used, strict=True))
+
+    @property
     def is_negated(self) -> bool:
         """Whether a word of the question turns it around."""
         after = (*self.words[1:], "")
         values = self.terms.value_words
-        return any(w in english.NEGATIONS and b not in values for w, b in zip(self.words, after, strict=True))
+        return any(
+            w in english.NEGATIONS and b not in values and not is_used
+            for w, b, is_used in zip(self.words, after, self.used, strict=True)
+        )
 
     @cached_property
     def is_yes_or_no(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,8 @@ from engage_spark.insight.ask.terms import MetricTerm, Terms, best_metrics
 
 MOST_OFFERS = 8
 _PARTS = frozenset(("proportion", "percentage", "percent", "fraction", "portion"))
+_WITHIN = re.compile(r"\W*(?P<field>\w+)\W*<=\W*(?P<days>\d+)\W*")
+"""SQL by which customers are active for a number of days."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,21 @@ class Resolver:
         if self.terms.has_retention and set(words) <= {RETENTION, ACTIVE} and not self._is_named({*words}):
             self._use_all()
             return ACTIVE
-        return self._metric().name
+        return ACTIVE if self._asks_who_is_active() else self._metric().name
+
+    def _asks_who_is_active(self) -> bool:
+        """Return whether a share of customers is asked for by what the contract says makes them active."""
+        reading = self.reading
+        spec = self.terms.vocabulary.metrics.get(ACTIVE)
+        declared = None if spec is None else _WITHIN.fullmatch(spec.source)
+        if declared is None or not any(w in _PARTS for w in reading.words):
+            return False
+        candidates = self._candidates([w for _, w in reading.content])
+        if [m.name for m in candidates] != [declared["field"]] or reading.window != int(declared["days"]):
+            return False
+        self._use_all()
+        reading.window = None
+        return True
 
     def _is_named(self, words: set[str]) -> bool:
         return any(words == m.core for m in self.terms.metrics)
@@ -126,7 +143,11 @@ class Resolver:
         """Refuse a rate per something, and a share of a sum, that the metric is not."""
         reading = self.reading
         places = {i for i, _ in reading.content}
-        per = any(w == "per" and i + 1 in places for i, w in enumerate(reading.words))
+        own = metric.soft if metric.is_named_by_unit else frozenset()
+        per = any(
+            w == "per" and i + 1 in places and english.meaning(reading.words[i + 1]) not in own
+            for i, w in enumerate(reading.words)
+        )
         if per and "per" not in metric.name.split("_"):
             raise Unclear(f"{metric.name} is not per {reading.words[max(places)]}", self._some_metrics())
         spec = self.terms.vocabulary.metrics[metric.name]
@@ -173,7 +194,7 @@ class Resolver:
 
     def _use_words(self, words: set[str] | frozenset[str]) -> None:
         for i, word in enumerate(self.reading.words):
-            if i in self.reading.protected:
+            if i in self.reading.protected or self.reading.says_which_customers(i):
                 continue
             self.reading.used[i] |= english.meaning(word) in words or word in words
 

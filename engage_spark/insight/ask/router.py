@@ -25,6 +25,7 @@ from engage_spark.insight.ask.intents import (
     Intent,
 )
 from engage_spark.insight.ask.reading import Reading
+from engage_spark.insight.ask.refusals import reason_to_refuse
 from engage_spark.insight.ask.resolving import Decline, Route, Unclear, examples, expanded
 from engage_spark.insight.ask.terms import best_dimensions, best_metrics
 
@@ -65,7 +66,9 @@ class Router(FigureRouter):
         """Return the intents with a trend first where changes are asked for over several periods."""
         if Intent.TREND in intents and self._is_of_a_window():
             intents = [i for i in intents if i is not Intent.TREND]
-        over_periods = re.search(r"\bover (?:time|the (?:last|past))\b", self.reading.joined)
+        over_periods = re.search(
+            r"\bover (?:time|(?:the )?(?:days|weeks|months)|the (?:last|past))\b", self.reading.joined
+        )
         if Intent.TREND in intents and Intent.CHANGED in intents and over_periods:
             self.reading.use_intent(Intent.CHANGED)
             return [Intent.TREND]
@@ -106,16 +109,9 @@ class Router(FigureRouter):
     def _refuse_what_no_tool_does(self) -> None:
         reading = self.reading
         intents = reading.intents()
-        if _SUPPOSES.search(reading.joined):
-            raise Unclear("no tool says what would happen; only a test tells", examples(self.terms))
-        if re.match(r"(?:and )?when\b", reading.joined):
-            raise Unclear("no tool says when something happens", examples(self.terms))
-        if _ASKS_A_DEFINITION.search(reading.joined):
-            raise Unclear("what a field means stands in the data dictionary", examples(self.terms))
-        if _LISTS.search(reading.joined) and not reading.dimensions:
-            self._refuse_lists_of_customers(is_list=True)
-        if _ORDERS_A_PREDICTION.match(reading.joined):
-            raise Unclear("models predict for one customer; ask for one by the key", examples(self.terms))
+        reason = reason_to_refuse(reading)
+        if reason is not None:
+            raise Unclear(reason, examples(self.terms))
         is_of_model = Intent.FAIRNESS in intents or Intent.RECOMMEND in intents
         future = english.FUTURE - english.MILD_FUTURE if is_of_model else english.FUTURE
         if any(w in future for w in reading.words):
@@ -123,13 +119,16 @@ class Router(FigureRouter):
                 "no tool looks into the future of groups; models predict for one customer",
                 examples(self.terms),
             )
+        if all(w in _TOTALS for _, w in reading.content):
+            self._use_all()
         if any(w in _TOTALS for w in reading.words) and reading.content:
             named = any(
                 w in _TOTALS for m in self.terms.metrics for w in m.name.split("_") if w in reading.words
             )
             if not named:
                 raise Unclear("totals are not shown; ask for the average", self._some_metrics())
-        if reading.is_negated and not {Intent.CLAIM, Intent.RECOMMEND, Intent.QUALITY} & set(intents):
+        may_negate = {Intent.CLAIM, Intent.RECOMMEND, Intent.QUALITY} & set(intents)
+        if reading.is_negated and (not may_negate or reading.leaves_out):
             raise Unclear(
                 "a question that leaves customers out cannot be asked; ask for a segment",
                 examples(self.terms),
@@ -225,7 +224,7 @@ class Router(FigureRouter):
         reading = self.reading
         verdict = verdict_of(reading)
         reading.use_intent(Intent.CLAIM)
-        self._use_words(SIDE_WORDS[Intent.CLAIM])
+        self._use_words(SIDE_WORDS[Intent.CLAIM] | self.terms.claim_sources)
         return self._done("check_claim", verdict)
 
     def _cohort(self) -> Route:
@@ -235,7 +234,7 @@ class Router(FigureRouter):
         keys = self.terms.cohort_keys
         arguments: dict[str, Any] = {}
         months = [c.name for c in self.terms.vocabulary.spec.cohorts if c.is_month]
-        joining = ("signup", "signed", "joined", "registered", "joining")
+        joining = ("signup", "signups", "signed", "joined", "registered", "joining")
         asks_month = reading.month is not None or reading.grain == "month"
         asks_month = asks_month or any(w in joining for w in reading.words)
         named = [d for d in reading.dimensions if d in {k.name for k in keys}]
@@ -250,6 +249,8 @@ class Router(FigureRouter):
             arguments["cohort"] = reading.month
         if reading.segments:
             arguments["cohort"] = reading.segments[0][1]
+        if reading.is_past:
+            raise Unclear("a cohort is asked for by its month, such as 2025-03", [])
         reading.dimensions, reading.segments = [d for d in reading.dimensions if d not in named], []
         reading.window, reading.month = None, None
         if any(w == RETENTION for _, w in reading.content):
@@ -333,21 +334,6 @@ class Router(FigureRouter):
         return self._done("describe", {} if name is None else {"metric": name}, takes=("segment",))
 
 
-_ORDERS_A_PREDICTION = re.compile(r"(?:(?:please|can you|could you) )*(?:predict|forecast|project)\b")
-_SUPPOSES = re.compile(
-    r"\b(?:what if|what would happen|suppos(?:e|ing) (?:we|i|that|all|every\w*)|assuming|"
-    r"(?:would|will|could)\b.*\bif\b(?! (?:we|i|you) (?:want|need|wish)\b)|"
-    r"if (?:we|i|they|every\w+) (?!wanted|needed|wished)(?:\w+ed|made|gave|were|sent|cut|put|took|ran))\b"
-)
-"""Turns of phrase that ask for the consequence of something that is not so."""
-_ASKS_A_DEFINITION = re.compile(
-    r"\b(?:what does \w+(?: \w+){0,4} mean|(?:how|what) (?:is|are) \w+(?: \w+){0,4} (?:calculated|"
-    r"calculate|computed|compute|defined|define|derived|measured)|(?:definition|meaning) of|stands? for)$"
-    r"|^define\b"
-)
-_LISTS = re.compile(
-    r"\b(?:list|show|name|find|give|display)(?: me| us| the| all| our)* (?:customers|users|clients|people)\b"
-)
 _TOTALS = frozenset(("total", "sum", "altogether"))
 _WAYS: Mapping[Intent, Callable[[Router], Route]] = {
     Intent.QUALITY: Router._quality,

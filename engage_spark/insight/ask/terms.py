@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from engage_spark.contract.analytics_spec import ACTIVE, CUSTOMERS, RETENTION, DimensionKind
-from engage_spark.insight.ask.english import FILLER, STATISTICS, meaning, singular, word_set
+from engage_spark.insight.ask.english import FILLER, STATISTICS, meaning, singular
+from engage_spark.insight.ask.function_words import word_set
 from engage_spark.insight.vocabulary import Vocabulary
 
 _WORD = re.compile(r"[a-z]+|\d+(?:\.\d+)?")
@@ -18,6 +19,10 @@ _GENERIC = word_set(
     band group segment type quartile bracket kind class tier range key month part of the
     """
 )
+
+
+_TIMES = word_set("day days week weeks month months minute minutes second seconds hour hours year years")
+_WINDOWS = {"daily": 1, "weekly": 7, "monthly": 30, "quarterly": 90, "yearly": 365, "annual": 365}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +42,7 @@ class MetricTerm:
     is_rolling: bool
     is_delivered: bool
     is_target: bool
+    is_named_by_unit: bool = False
 
 
 _RETAINED = MetricTerm(
@@ -82,6 +88,11 @@ class ClaimTerm:
     words: frozenset[str]
     core: frozenset[str]
     numbers: frozenset[float]
+
+    @property
+    def stems(self) -> frozenset[str]:
+        """Its words without the ending of adverbs."""
+        return frozenset(w.removesuffix("ly") for w in self.words)
 
 
 def words_of(text: str) -> list[str]:
@@ -130,7 +141,8 @@ class Terms:
             soft = content_of(clause) | content_of(spec.unit or "") | frozenset(parts)
             if spec.is_target:
                 soft = content_of(spec.unit or "") | frozenset(parts)
-            numbers = [int(w) for w in parts if w.isdigit()]
+            soft |= {"duration"} if spec.unit in _TIMES else frozenset()
+            numbers = [int(w) for w in parts if w.isdigit()] + [_WINDOWS[w] for w in parts if w in _WINDOWS]
             window = spec.rolling_days or next(
                 (n for n in numbers if n in (1, 7, 14, 28, 30, 60, 90, 365)), None
             )
@@ -144,6 +156,7 @@ class Terms:
                     is_rolling=spec.rolling_days is not None or "last" in parts,
                     is_delivered=spec.tables == (entity,) and not spec.of_claim,
                     is_target=spec.is_target,
+                    is_named_by_unit=bool(core) and core <= content_of(spec.unit or ""),
                 )
             )
         return tuple(terms)
@@ -215,6 +228,7 @@ class Terms:
         parts = frozenset(words_of(name))
         core = parts - _GENERIC - _AUXILIARIES - self.entity_words or parts
         soft = content_of(description.partition(".")[0]) | content_of(unit or "") | parts
+        soft |= {"duration"} if unit in _TIMES else frozenset()
         is_flag = set(self.vocabulary.segments(name)) <= {"0", "1"} and name in self.vocabulary.dimensions
         return DimensionTerm(name=name, core=core, soft=soft - core, is_flag=is_flag)
 
@@ -242,6 +256,11 @@ class Terms:
         return frozenset(w for v in values for w in re.findall(r"[a-z0-9]+", v.lower())[1:])
 
     @cached_property
+    def segment_words(self) -> frozenset[str]:
+        """The words of the categories of dimensions."""
+        return frozenset(w for s in self.segments for w in s.words)
+
+    @cached_property
     def vague_values(self) -> frozenset[str]:
         """Categories that are words without content elsewhere, such as high: who says one may mean it."""
         return frozenset(s.words[0] for s in self.segments if len(s.words) == 1 and s.words[0] in FILLER)
@@ -261,6 +280,12 @@ class Terms:
         )
 
     @cached_property
+    def claim_sources(self) -> frozenset[str]:
+        """The words that say where statements come from, such as leaflet, and that are in none of them."""
+        sources = {w for c in self.vocabulary.spec.claims for w in content_of(c.source or "")}
+        return frozenset(sources - {w for c in self.claims for w in c.words} - self.name_words)
+
+    @cached_property
     def words(self) -> frozenset[str]:
         """Every word that the contract brings into questions, in the form that it is written there."""
         names = [*self.vocabulary.metrics, *self.vocabulary.dimensions, *self.vocabulary.cohort_keys]
@@ -277,13 +302,20 @@ class Terms:
             | self.business_words
         )
 
-    def noun_of(self, word: str) -> str | None:
-        """Return the word of the contract that a verb in -ing is of: posts of posting."""
-        stem = word.removesuffix("ing")
-        if stem == word or len(stem) < 3:
-            return None
-        stems = (stem, f"{stem}e", stem[:-1] if stem[-1] == stem[-2] else stem)
-        return next((f"{noun}s" for noun in stems if f"{noun}s" in self.words), None)
+    @cached_property
+    def single_values(self) -> frozenset[str]:
+        """The categories of one word of dimensions and of protected fields."""
+        entity = self.vocabulary.contract.entity
+        values = [s.segment for s in self.segments]
+        values += [str(v) for t in self.protected for v in entity[t.name].allowed]
+        return frozenset(v.lower() for v in values if v.isalpha())
+
+    @cached_property
+    def own_words(self) -> frozenset[str]:
+        """The words of names and categories, which mean what the contract says."""
+        names = (*self.vocabulary.metrics, *self.vocabulary.dimensions, *self.vocabulary.protected)
+        parts = {w for name in names for w in name.lower().split("_")}
+        return frozenset(parts | {w for s in self.segments for w in s.words} | self.single_values)
 
 
 def _of_category(dimension: str, value: str) -> SegmentTerm:
@@ -332,6 +364,8 @@ def best_metrics(
             tiers[2].append(metric)
         elif wanted <= metric.core | metric.soft and wanted & metric.core:
             tiers[3].append(metric)
+    # A name that is only a unit, such as minutes, is explained by its description alone.
+    tiers.append([m for m in metrics if m.is_named_by_unit and len(wanted) > 1 and wanted <= m.soft])
     best = next((tier for tier in tiers if tier), [])
     best = [m for m in best if m.is_delivered] or best
     same = {m.quantity for m in best}
@@ -348,7 +382,11 @@ def best_dimensions(words: Collection[str], dimensions: Sequence[DimensionTerm])
         return []
     exact = [d for d in dimensions if wanted in ({d.name}, d.core) or wanted == d.core | (wanted & _GENERIC)]
     part = [
-        d for d in dimensions if d.core <= wanted <= d.core | d.soft or (wanted <= d.core and not d.is_flag)
+        d
+        for d in dimensions
+        if d.core <= wanted <= d.core | d.soft
+        or (wanted <= d.core and not d.is_flag)
+        or (d.is_flag and len(wanted) > 1 and wanted & d.core and wanted <= d.core | d.soft)
     ]
     return exact or part
 
