@@ -26,6 +26,7 @@ _REFUSED = re.compile(
     r"forbidden|access.?denied|signaturedoesnotmatch|permission denied|" + _STATUS + r"40[13]\b"
 )
 _ABSENT = re.compile(r"nosuchbucket|not found|no such file|" + _STATUS + r"404\b")
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 PATIENCE = {"connect_timeout": "5s", "timeout": "14s", "max_retries": "2", "retry_timeout": "14s"}
 """How long one request may take, and how often it is tried."""
 
@@ -128,15 +129,20 @@ class DeltaFiles:
             )
             return dataset.replace_schema(schema)
 
-    def _native(self, name: str) -> pafs.FileSystem:
-        """Return the files of a table as Arrow itself reads them, on disk and in S3.
+    def _native(self, name: str) -> pafs.FileSystem | None:
+        """Return the files of a table as Arrow itself reads them, on disk and in S3; None where deltalake
+        reads them.
 
         Arrow reads ahead of a query that ends early, such as by LIMIT, in threads of its own. Through
-        deltalake they call Python, and where that is ending by then, they end the process by a signal.
+        deltalake they call Python, and where that is ending by then, they end the process by a signal. In S3
+        Arrow and deltalake are sure to go the same way with keys, path-style requests or AWS itself, and no
+        proxy; elsewhere, as with a role, deltalake reads the files, as it reads their log.
         """
         import pyarrow.fs as pafs
 
         path = self.location(name)
+        if _is_in_s3(path) and not _goes_one_way(self.settings):
+            return None
         if _is_in_s3(path):
             return pafs.SubTreeFileSystem(path.partition("://")[2], self._s3)
         return pafs.SubTreeFileSystem(os.path.abspath(path), pafs.LocalFileSystem())  # noqa: PTH100 (no link is followed, no `~` read)
@@ -164,7 +170,6 @@ class DeltaFiles:
         return pafs.S3FileSystem(
             connect_timeout=5,
             request_timeout=14,
-            force_virtual_addressing=bool(endpoint) and not self.settings.s3.path_style,
             **named,
             **keys,
         )
@@ -176,6 +181,15 @@ class DeltaFiles:
 
 def _is_in_s3(address: str) -> bool:
     return address.startswith(("s3:", "s3a:", "s3n:"))
+
+
+def _goes_one_way(settings: Settings) -> bool:
+    """Return whether Arrow takes the same keys, host and way to S3 as deltalake."""
+    s3 = settings.s3
+    has_keys = s3.access_key is not None or bool(os.environ.get("AWS_ACCESS_KEY_ID"))
+    has_endpoint = bool(s3.endpoint or os.environ.get("AWS_ENDPOINT_URL"))
+    has_proxy = any(os.environ.get(name) or os.environ.get(name.lower()) for name in _PROXIES)
+    return has_keys and (s3.path_style or not has_endpoint) and not has_proxy
 
 
 def storage_options(settings: Settings) -> dict[str, str] | None:

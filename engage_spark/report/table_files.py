@@ -53,30 +53,33 @@ def table_files(sections: Sequence[PageSection]) -> tuple[TableFile, ...]:
 def write_table_files(folder: Path, files: Sequence[TableFile]) -> None:
     """Write the files into a folder, and remove those that an earlier page left there.
 
-    The index comes last and lists what is there; a folder that holds other things and no index is refused.
-    Errors: ConfigurationError where the folder is somebody else's, or cannot be written.
+    The index is written first, so that after a kill the same command takes the folder for its own, and then
+    the others. A folder that holds other things and no index of this kind is refused.
+    Errors: ConfigurationError where the folder is somebody else's, or cannot be read or written.
     """
     earlier = _earlier(folder)
-    for file in files:
+    for file in sorted(files, key=lambda f: f.name != INDEX):
         write_text(folder / file.name, file.text)
     for name in earlier - {f.name for f in files}:
         (folder / name).unlink(missing_ok=True)
 
 
 def _earlier(folder: Path) -> set[str]:
+    """Return the names of the tables that lie in the folder."""
     if not folder.exists():
         return set()
-    if not folder.is_dir():
-        raise ConfigurationError(f"{folder} is a file", hint="give a folder for the tables")
-    if not (folder / INDEX).exists():
-        if any(folder.iterdir()):
-            raise ConfigurationError(
-                f"{folder} holds other files and no {INDEX}", hint="give a new or an empty folder"
-            )
-        return set()
-    with (folder / INDEX).open(encoding="utf-8", newline="") as lines:
-        names = {row.get("file") or "" for row in csv.DictReader(lines)}
-    return {n for n in names if re.fullmatch(r"[\w-]+\.csv", n)}
+    try:
+        names = {path.name for path in folder.iterdir()}
+        heads = (folder / INDEX).read_text(encoding="utf-8").partition("\n")[0] if INDEX in names else ""
+    except (OSError, UnicodeDecodeError) as e:
+        raise ConfigurationError(
+            f"{folder} is no folder of tables: {type(e).__name__}", hint="give a new or an empty folder"
+        ) from e
+    if names and heads != ",".join(_INDEX_COLUMNS):
+        raise ConfigurationError(
+            f"{folder} holds other files and no {INDEX} of a report", hint="give a new or an empty folder"
+        )
+    return {name for name in names if re.fullmatch(r"[a-z]+-[0-9]{2,}-[a-z0-9-]+\.csv", name)}
 
 
 def _slug(title: str) -> str:

@@ -423,7 +423,12 @@ def _of_duplicates(
         "delete the table splits: the next training draws it anew, with duplicates on one side, and no model "
         f"of before is compared with the new ones; or {source}"
     )
-    return share, limits.duplicates, stops, f"{apart}: a model is tested on rows that it was fitted on.", hint
+    text = f"{apart}: a model is tested on rows that it was fitted on."
+    if expected < FEWEST_DIFFERENT:
+        text += (
+            " Their labels are too few, or too rarely of one class, to tell whether they are alike by chance."
+        )
+    return share, limits.duplicates, stops, text, hint
 
 
 def time_findings(

@@ -24,6 +24,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
+from engage_spark.errors import FitError
 from engage_spark.ml.data.fit_draw import WEIGHT
 from engage_spark.ml.data.split import FOLD
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, Task
@@ -113,6 +114,8 @@ def search_boosting(
         with log.stage(f"searching depth and rounds of {candidate.name}", fits=len(jobs)):
             fitted = fit_all(jobs, parallelism=models.parallelism)
             losses = [held_out_losses(f, fit_split) for f in fitted]
+        if not np.isfinite(losses).all():
+            raise FitError("the loss on the rows left out is not defined after each round")
     except Exception as e:  # noqa: BLE001 (what a retry may cure is raised)
         failure = own_failure(f"searching depth and rounds of {candidate.name}", spec.features, e)
         log.event(f"{candidate.name} keeps its settings: {failure.message}", level="warning")

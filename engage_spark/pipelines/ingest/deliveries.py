@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from engage_spark.contract import Table, judged_table
-from engage_spark.errors import NotDeliveredError
+from engage_spark.contract import Contract, Table, judged_table
+from engage_spark.errors import ConfigurationError, NotDeliveredError
 from engage_spark.lake import (
     InputManifest,
     code_version,
@@ -31,6 +31,21 @@ def is_one_file(context: RunContext) -> bool:
     """Return whether the input is one file, which then holds a snapshot of the entity and no logs."""
     root = context.settings.input.root.rstrip("/")
     return root.lower().endswith((".parquet", ".csv", ".csv.gz"))
+
+
+def delivered_tables(contract: Contract, names: Collection[str] | None) -> list[str]:
+    """Return the names of delivered tables that are asked for, each once: None asks for all.
+
+    Errors: ConfigurationError for a name that the contract does not deliver.
+    """
+    known = [t.name for t in (contract.entity, *contract.logs)]
+    if names is None:
+        return known
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigurationError(
+            f"{', '.join(unknown)} is not delivered by the contract", hint=f"there are {', '.join(known)}"
+        )
+    return list(dict.fromkeys(names))
 
 
 def list_logs(

@@ -22,6 +22,7 @@ from engage_spark.lake import (
 )
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest.deliveries import (
+    delivered_tables,
     is_one_file,
     landing_times,
     list_logs,
@@ -64,16 +65,16 @@ def run_ingest(
     delivery of at most SMALL_BYTES is read as one partition, which spares every shuffle. A small file keeps
     the landing of a new delivery. Two Delta commits: the checked table, and `runs`, whose row holds the
     landing and the quality results. Nothing on the driver grows with rows.
-    Errors: InputError, after all others have been checked, when a delivery cannot be read as declared
-    (nothing is written for that table and day), and GateError, after all has been written and recorded, when
-    a gate rejected a snapshot.
+    Errors: ConfigurationError where `tables` names what the contract does not deliver; InputError, after all
+    others have been checked, when a delivery cannot be read as declared (nothing is written for that table
+    and day); GateError, after all has been written and recorded, when a gate rejected a snapshot.
     """
     started = time.monotonic()
     context = RunContext(spark, settings, contract)
+    wanted = delivered_tables(contract, tables)
     runner = StageRunner(context=context, snapshot_date=snapshot_date, force=force, due_only=due_only)
     notes: list[Note] = []
     with log.stage("listing the delivered files", root=settings.input.root):
-        wanted = {t.name for t in (contract.entity, *contract.logs)} if tables is None else set(tables)
         snapshots = _list_snapshots(context, snapshot_date) if contract.entity.name in wanted else []
         logs = list_logs(context, wanted, notes)
         snapshots, logs = whole_deliveries(

@@ -59,9 +59,9 @@ def run_migrate(
 
     Columns are added, a type is widened or a layout changed by writing the table once; a column that is not
     declared any more stays, and is named. What would change values is refused before anything is written.
-    Descriptions, constraints (`lake.constraints`) and the change feed (`lake.change_feed`) become as they
-    are declared, also the description of a table, which its first write cannot carry; a constraint that
-    stored rows break is named and left out.
+    Descriptions, also that of a table, which its first write cannot carry, and constraints
+    (`lake.constraints`) become as they are declared; a constraint that stored rows break is named and left
+    out. The change feed is switched on where `lake.change_feed` asks for it, and never off.
     `runs` comes last, so a lake of an older version is refused by the stages until all of it is done; the
     same command goes on after a kill.
     The views of a catalog are made anew.
@@ -151,9 +151,9 @@ def _of_metadata(
     for name, n_rows in unmet.items():
         change = f"{name}: {n_rows:,} stored rows break it, so it is left out"
         yield MigrationStep(table=stored.name, kind=UNMET, change=change)
-    if (detail.properties.get(CHANGE_FEED) == "true") != context.settings.lake.change_feed:
-        change = f"change feed {'on' if context.settings.lake.change_feed else 'off'}"
-        yield MigrationStep(table=stored.name, kind=PROPERTY, change=change)
+    # Somebody else may follow the changes of a table: a feed is never switched off.
+    if context.settings.lake.change_feed and detail.properties.get(CHANGE_FEED) != "true":
+        yield MigrationStep(table=stored.name, kind=PROPERTY, change="change feed on")
 
 
 def _steps(stored: StoredTable, detail: TableDetail) -> Iterator[MigrationStep]:
@@ -222,8 +222,7 @@ def _apply_metadata(context: RunContext, plan: TablePlan) -> None:
     wanted = {name: sql for name, sql in missing.items() if name not in plan.unmet}
     set_constraints(spark, lake, stored.name, drop=stale, add=wanted)
     if plan.has(PROPERTY):
-        value = "true" if context.settings.lake.change_feed else "false"
-        set_properties(spark, lake, stored.name, {CHANGE_FEED: value})
+        set_properties(spark, lake, stored.name, {CHANGE_FEED: "true"})
 
 
 def _rewrite_old_log(context: RunContext, stored: StoredTable, history: _LogHistory) -> None:

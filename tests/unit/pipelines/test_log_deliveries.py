@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from engage_spark.contract import load_contract
-from engage_spark.errors import TransientError
+from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.lake import InputFile, InputManifest, RunLog, code_version, fingerprint
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest import deliveries, whole_deliveries
@@ -113,3 +113,12 @@ def test_a_day_that_is_not_whole_waits_where_what_is_due_is_done(
     assert (note.code, note.facts["reason"]) == ("DeliveryNotWhole", "no _SUCCESS")
     with pytest.raises(TransientError, match="not whole yet: no _SUCCESS"):
         run(due_only=False)
+
+
+def test_a_table_that_the_contract_does_not_deliver_is_refused_and_the_others_are_named() -> None:
+    names = [CONTRACT.entity.name, *(t.name for t in CONTRACT.logs)]
+    assert deliveries.delivered_tables(CONTRACT, None) == names
+    assert deliveries.delivered_tables(CONTRACT, [LOG.name, LOG.name]) == [LOG.name]
+    with pytest.raises(ConfigurationError, match="custmers is not delivered") as refused:
+        deliveries.delivered_tables(CONTRACT, [LOG.name, "custmers"])
+    assert all(name in (refused.value.hint or "") for name in names)

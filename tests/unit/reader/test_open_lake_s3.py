@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from pyarrow.fs import PyFileSystem
 
 from engage_spark import open_lake
 from engage_spark.contract import load_contract
@@ -66,9 +67,17 @@ def test_rows_in_a_bucket_are_read(server: str, scheme: str) -> None:
     assert len(lake.table(BIKES.entity.name, as_of=MONDAY).to_arrow()) == 200
 
 
-def test_arrow_reads_the_files_itself(server: str) -> None:
-    files = DeltaFiles(settings_at("http://" + server))
-    assert files.dataset("runs").filesystem.base_fs.type_name == "s3"
+def test_arrow_reads_the_files_itself_where_it_goes_the_same_way(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_at("http://" + server)
+    assert DeltaFiles(settings).dataset("runs").filesystem.base_fs.type_name == "s3"
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    assert isinstance(DeltaFiles(settings).dataset("runs").filesystem, PyFileSystem)
+    monkeypatch.delenv("HTTPS_PROXY")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    by_role = settings.model_copy(update={"s3": S3Settings(endpoint="http://" + server, path_style=True)})
+    assert DeltaFiles(by_role)._native("runs") is None, "a profile or a role is deltalake's to follow"
 
 
 def test_a_file_that_is_gone_is_told_in_words(server: str) -> None:

@@ -14,7 +14,7 @@ from engage_spark.cli import main
 from engage_spark.contract import load_contract
 from engage_spark.report import Report, build_report
 from engage_spark.report.elements import Basis, Form, Grid, GridColumn, PageSection
-from engage_spark.report.table_files import INDEX, table_files
+from engage_spark.report.table_files import INDEX, table_files, write_table_files
 from tests.support.analysed_lake import analysed_lake
 from tests.support.lake_without_spark import SmallLake
 
@@ -82,12 +82,24 @@ def test_the_command_writes_the_files_and_removes_those_of_an_earlier_page(
     assert later == {INDEX, *(r["file"] for r in rows_of((folder / INDEX).read_text()))}
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("letter.txt", b"dear"), (INDEX, b"a,b\n1,2\n"), (INDEX, b"\xff\xfe")],
+    ids=["another file", "another table", "no text"],
+)
 def test_a_folder_with_other_files_is_refused_and_left_as_it_is(
-    tmp_path: Path, full: SmallLake, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, full: SmallLake, capfd: pytest.CaptureFixture[str], name: str, content: bytes
 ) -> None:
-    (tmp_path / "letter.txt").write_text("mine")
+    (tmp_path / name).write_bytes(content)
     page = str(tmp_path / "elsewhere" / "r.html")
     with pytest.raises(SystemExit, match="2"):
         main(["--set", f"lake.root={full.root}", "report", "--out", page, "--tables", str(tmp_path)])
-    assert "holds other files" in capfd.readouterr().err
-    assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
+    assert "give a new or an empty folder" in capfd.readouterr().err
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [(name, content)]
+
+
+def test_a_page_that_was_killed_while_it_wrote_is_written_again(tmp_path: Path, page: Report) -> None:
+    index = next(f for f in page.tables if f.name == INDEX)
+    write_table_files(tmp_path, [index])  # what a kill leaves: the index is first
+    write_table_files(tmp_path, page.tables)
+    assert {p.name for p in tmp_path.iterdir()} == {f.name for f in page.tables}

@@ -93,7 +93,8 @@ def test_rows_that_are_alike_by_chance_stop_nothing(labelled: int, differ: int, 
     """Of 80 groups 40 differ in their labels by chance; of 5 too few to tell."""
     (finding,) = found(repeated=400, groups=90, across=80, parted=300, labelled=labelled, differ=differ)
     assert finding.stops is stops
-    assert ("alike by chance" in finding.explanation) is (differ == 21)
+    assert ("so that they are alike by chance" in finding.explanation) is (differ == 21)
+    assert ("too few" in finding.explanation) is (labelled == 5)
 
 
 def test_duplicates_on_one_side_are_a_note_whatever_their_share() -> None:

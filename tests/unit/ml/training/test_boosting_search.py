@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,6 +64,13 @@ def test_a_search_that_fails_leaves_the_candidate_as_it_was(monkeypatch: pytest.
         raise FitError("rare has no value")
 
     assert search(monkeypatch, fails) == BoostingSearch(candidate=GBT, losses={})
+
+
+def test_a_loss_that_is_not_defined_is_a_failed_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    def undefined(_fold: int, depth: int) -> list[float]:
+        return [math.nan] * 100 if depth == 3 else [0.5] * 100
+
+    assert search(monkeypatch, undefined) == BoostingSearch(candidate=GBT, losses={})
 
 
 def test_a_lost_cluster_is_no_failed_search(monkeypatch: pytest.MonkeyPatch) -> None:
