@@ -53,7 +53,7 @@ test: $(JARS) $(JARS_S3) ## before every push: the quick tests of all suites
 	@$(TOGETHER) QUICK=yes
 
 .PHONY: test-all
-test-all: $(JARS) $(JARS_S3) $(OLDEST) ## what .ci/run runs: all suites, about 45 minutes on 2 cores
+test-all: $(JARS) $(JARS_S3) $(OLDEST) ## what .ci/run runs: all suites, about an hour on 2 cores
 	@$(TOGETHER)
 
 .PHONY: test-long

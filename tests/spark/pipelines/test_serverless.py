@@ -39,7 +39,7 @@ def delivered(home: Path) -> None:
         deliver_log(events(table, pairs, [DAY]), table, home)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1_800)
 def test_stages_and_maintenance_run_where_serverless_options_are_refused(
     spark: SparkSession, spark_kind: str, session_settings: Settings, tmp_path: Path
 ) -> None:
