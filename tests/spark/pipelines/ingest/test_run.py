@@ -17,7 +17,8 @@ from engage_spark.lake import Lake
 from engage_spark.pipelines import features
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest import run as ingest
-from engage_spark.pipelines.ingest.run import _landings, _list_snapshots
+from engage_spark.pipelines.ingest.deliveries import landing_times
+from engage_spark.pipelines.ingest.run import _list_snapshots
 from engage_spark.pipelines.results import Note
 from tests.support.deliveries import (
     ENGAGEMENT,
@@ -216,7 +217,7 @@ def test_a_landing_is_recorded_with_the_attempt_and_later_runs_find_it(
     ingest_settings = world.settings.ingest.model_copy(update={"landed_at": datetime(2030, 1, 1, tzinfo=UTC)})
     later = world.settings.model_copy(update={"ingest": ingest_settings})
     context, notes = RunContext(spark, later, ENGAGEMENT), []
-    landings = _landings(context, _list_snapshots(context, None), notes)
+    landings = landing_times(context, _list_snapshots(context, None), notes)
     assert [str(moment) for moment in landings.values()] == [f"{D1} 12:59:59+00:00"] * 2
     assert notes == [Note("LandingNotUsed", {"tables": ("customers",)})]
 
