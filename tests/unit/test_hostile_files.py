@@ -24,12 +24,13 @@ from tests.support.bad_input.heavy import HEAVY
 from tests.support.bad_input.hostile import NAMES, YAML
 from tests.support.examples import examples
 from tests.support.paths import DATA
+from tests.support.processor import slowness
 
 Failure = TypeVar("Failure", bound=Exception)
 
 
 def refused_within_a_second(kind: type[Failure], call: Callable[[], object]) -> Failure:
-    """The error that a call ends in, within a second of processor time in the best of three.
+    """The error that a call ends in, within a second of an unburdened processor in the best of three.
 
     What this process has collected before is kept from the garbage collector: walking it is not the call's
     cost.
@@ -43,7 +44,7 @@ def refused_within_a_second(kind: type[Failure], call: Callable[[], object]) -> 
             with pytest.raises(kind) as refusal:
                 call()
             spent.append(time.process_time() - started)
-            if spent[-1] < 1:
+            if spent[-1] < 1 or spent[-1] < slowness():
                 return refusal.value
     finally:
         gc.unfreeze()
@@ -197,7 +198,8 @@ def test_a_contract_with_hostile_parts_is_read_or_refused(
     except ContractError as refusal:
         assert refusal.hint
         assert "Traceback" not in str(refusal)
-    assert time.process_time() - started < 1
+    spent = time.process_time() - started
+    assert spent < 1 or spent < slowness()
 
 
 def test_a_name_with_escapes_reaches_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,6 +26,7 @@ from engage_spark.masking import (
     remember_settings,
 )
 from engage_spark.settings import Settings, load_settings
+from tests.support.processor import slowness
 
 SECRET = "hUsh4711+/="
 IN_TEXT = [
@@ -274,7 +275,8 @@ def test_masking_a_long_text_takes_a_moment(unit: str) -> None:
     started = time.process_time()
     mask(unit * (50_000 // len(unit)))
     mask("password" + unit * (50_000 // len(unit)))
-    assert time.process_time() - started < 0.45
+    spent = time.process_time() - started
+    assert spent < 0.45 or spent < 0.45 * slowness()
 
 
 def test_a_remembered_value_is_masked_in_every_spelling(monkeypatch: pytest.MonkeyPatch) -> None:

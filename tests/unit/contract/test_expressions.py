@@ -17,6 +17,7 @@ from tests.support.bad_input.declared import Case, Outcome, assert_told, each
 from tests.support.bad_input.hostile import EXPRESSIONS, TYPES
 from tests.support.examples import examples
 from tests.support.paths import ROOT
+from tests.support.processor import slowness
 
 KNOWN = ("age", "followers", "date", "we`ird name", "group")
 
@@ -58,7 +59,8 @@ def test_clocks_and_dice_are_named(expression: str) -> None:
 def test_everything_else_is_refused_in_words_at_once(case: Case) -> None:
     started = time.process_time()
     read = read_expression(case.given, TYPES)
-    assert time.process_time() - started < 1
+    spent = time.process_time() - started
+    assert spent < 1 or spent < slowness()
     if case.outcome is Outcome.ACCEPTED:
         assert read.problems == []
         return
