@@ -131,7 +131,7 @@ class LakeSettings(Section):
     """Days that files which no reader needs any more stay before `engage-spark tables vacuum` deletes them,
     and that the tables' history stays. A query must not take longer."""
 
-    constraints: bool = True
+    constraints: bool = False
     """Whether tables refuse rows that break what every row meets, such as a count below 0: CHECK constraints
     of Delta, which any writer has to keep. In a catalog `engage-spark tables migrate` adds them."""
     change_feed: bool = False

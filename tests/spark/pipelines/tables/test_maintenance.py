@@ -51,6 +51,7 @@ RIDES = BIKES.table("rides")
 @pytest.fixture(scope="module")
 def settings(session_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     made = settings_of(session_settings, tmp_path_factory.mktemp("kept lake"), landed_at=f"{NEXT}T12:00:00Z")
+    made = made.model_copy(update={"lake": made.lake.model_copy(update={"constraints": True})})
     return made.model_copy(update={"lake": made.lake.model_copy(update={"retention_days": 0})})
 
 

@@ -223,8 +223,8 @@ def test_descriptions_constraints_and_change_feed_become_as_they_are_set(
     spark: SparkSession, session_settings: Settings, tmp_path: Path
 ) -> None:
     """A lake without constraints, a description of before, and another writer's row without a run."""
-    made = settings_of(session_settings, tmp_path, landed_at=f"{NEXT}T12:00:00Z")
-    plain = made.model_copy(update={"lake": made.lake.model_copy(update={"constraints": False})})
+    plain = settings_of(session_settings, tmp_path, landed_at=f"{NEXT}T12:00:00Z")
+    made = plain.model_copy(update={"lake": plain.lake.model_copy(update={"constraints": True})})
     deliver(stations(30), BIKES, tmp_path, DAY)
     run_ingest(spark, plain, contract=BIKES)
     lake, table = Lake(made.lake), root(made) / "stations_judged"
