@@ -39,7 +39,13 @@ from engage_spark.pipelines.context import RunContext, now
 from engage_spark.pipelines.ingest.deliveries import is_one_file, landing_times, list_logs, log_delivery
 from engage_spark.pipelines.ingest.event_latency import event_latency
 from engage_spark.pipelines.ingest.outcomes import gate_error, input_error, to_snapshot
-from engage_spark.pipelines.ingest.streamed_files import STREAMED, file_state, file_states, stream_key
+from engage_spark.pipelines.ingest.streamed_files import (
+    STREAMED,
+    file_state,
+    file_states,
+    in_batches,
+    stream_key,
+)
 from engage_spark.pipelines.ingest.validate_table import TableOutcome, validate_table
 from engage_spark.pipelines.results import Note, StreamedBatch, StreamResult
 from engage_spark.pipelines.runner import StageRunner
@@ -62,10 +68,11 @@ def run_ingest_stream(
 
     Once, or with `every` again and again, so many seconds from one beginning to the next. Batches have at
     most `ingest.stream_files` files. Gates judge each of them as a delivery: one that is rejected is recorded
-    and read by nobody, and the next ones are taken up. So are those after one that cannot be read, whose
-    files are tried again each time. After `stop` the batch that runs is finished, and no other is begun.
-    `tables` names logs, by default all of the contract. `on_result` is called with each round of `every` that
-    did something; what failed there is logged, unless no other round would do better.
+    and read by nobody, and the next ones are taken up. One that cannot be read is taken up by halves, so that
+    its sound files are published; the others are tried again each time, each alone. After `stop` the batch
+    that runs is finished, and no other is begun. `tables` names logs, by default all of the contract.
+    `on_result` is called with each round of `every` that did something; what failed there is logged, unless
+    no other round would do better.
 
     Cost: two listings a round and log, and per batch that of `run_ingest` for its files, and one narrow scan
     of the event times that it wrote.
@@ -75,11 +82,12 @@ def run_ingest_stream(
     refuse_connect(spark)
     logs = _logs(settings, contract, tables)
     stop = stop or threading.Event()
+    unreadable_files: set[str] = set()
     while True:
         began = time.monotonic()
         failure: EngageError | None = None
         try:
-            result = _Round(spark, settings, contract, logs, stop).run()
+            result = _Round(spark, settings, contract, logs, stop, unreadable_files).run()
         except (GateError, InputError, TransientError) as e:
             if every is None:
                 raise
@@ -137,6 +145,8 @@ class _Round:
     contract: Contract
     logs: Sequence[Table]
     stop: threading.Event
+    unreadable_files: set[str]
+    """States of files that could not be read alone, of this round and those before."""
     notes: list[Note] = field(default_factory=list)
     batches: list[StreamedBatch] = field(default_factory=list)
     outcomes: list[TableOutcome] = field(default_factory=list)
@@ -244,11 +254,10 @@ class _LogRound:
             stop=r.stop,
         )
         left = [f for f in unknown if file_state(f) not in self.looked_at and f.path not in self.waiting]
-        left.sort(key=lambda f: (f.modified, f.path))
-        for start in range(0, len(left), settings.stream_files):
+        for files in in_batches(left, settings.stream_files, alone=r.unreadable_files):
             if r.stop.is_set():
                 return
-            self._publish(left[start : start + settings.stream_files], number=None)
+            self._publish(files, number=None)
 
     def _batch(self, number: int, names: Sequence[str]) -> None:
         """Deal with what the stream hands out; a file that came after the listing waits for the next look."""
@@ -262,39 +271,58 @@ class _LogRound:
         return [f for f in files if file_state(f) not in known]
 
     def _publish(self, files: Sequence[InputFile], *, number: int | None) -> None:
-        """Check and publish files as a delivery of their own, unless a run has them."""
+        """Check and publish files as a delivery of their own, unless a run has them.
+
+        Where a file cannot be read, both halves of the files are taken up by themselves, and so on, until it
+        is alone. After a request to stop the rest is left to the next round.
+        """
+        r = self.round
+        self.looked_at |= {file_state(f) for f in files}
+        new = self._unknown(r.context(), files)
+        r.n_known += len(files) - len(new)
+        waiting = [new] if new else []
+        while waiting:
+            part = waiting.pop()
+            try:
+                self._publish_new(part, number=number)
+            except InputError as e:
+                if len(part) > 1:
+                    half = len(part) // 2
+                    waiting += [part[half:], part[:half]]
+                else:
+                    r.unreadable_files.add(file_state(part[0]))
+                    r.unreadable.append(e)
+                    log.event(f"{self.table.name}: {e.message}", level="error")
+            if r.stop.is_set():
+                return
+
+    def _publish_new(self, files: Sequence[InputFile], *, number: int | None) -> None:
+        """Check and publish files that no run has.
+
+        Errors: InputError where one of them cannot be read; nothing is recorded then.
+        """
         r = self.round
         context = r.context()
-        new = self._unknown(context, files)
-        self.looked_at |= {file_state(f) for f in files}
-        r.n_known += len(files) - len(new)
-        if not new:
-            return
-        manifest = replace(self.listed, files=tuple(sorted(new, key=lambda f: f.path)))
+        manifest = replace(self.listed, files=tuple(sorted(files, key=lambda f: f.path)))
         runner = StageRunner(context=context)
         delivery = log_delivery(
             runner,
             self.table,
             manifest,
             landing_times(context, [manifest], r.notes),
-            more_inputs={STREAMED: ",".join(sorted(map(file_state, new)))},
+            more_inputs={STREAMED: ",".join(sorted(map(file_state, files)))},
         )
         if isinstance(delivery, Note):  # without keys, or the same as a delivery that a batch run had
             if delivery.code != "LogUpToDate" and delivery not in r.notes:
                 r.notes.append(delivery)
             return
-        try:
-            outcome = validate_table(runner, delivery)
-        except InputError as e:
-            r.unreadable.append(e)
-            log.event(f"{self.table.name}: {e.message}", level="error")
-            return
+        outcome = validate_table(runner, delivery)
         r.outcomes.append(outcome)
         latency = event_latency(context, self.table, outcome.run, committed_at=now())
         batch = StreamedBatch(
             **{k: getattr(shown, k) for shown in [to_snapshot(outcome)] for k in shown.__dataclass_fields__},
             batch=number,
-            files=len(new),
+            files=len(files),
             repeated=outcome.run.rows_repeated,
             latency=latency,
         )

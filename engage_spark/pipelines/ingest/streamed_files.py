@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterator, Sequence
 
 from engage_spark.contract import Table
 from engage_spark.lake import InputFile, InputManifest, code_version
@@ -17,6 +18,17 @@ def file_state(file: InputFile) -> str:
     """Return what identifies a file as it is: 16 hex digits over its path, size and time of change."""
     line = f"{file.path}\t{file.size}\t{file.modified}"
     return hashlib.sha256(line.encode()).hexdigest()[:16]
+
+
+def in_batches(
+    files: Sequence[InputFile], size: int, *, alone: Collection[str]
+) -> Iterator[Sequence[InputFile]]:
+    """Yield files in batches of at most `size`, oldest first; then each whose state is in `alone`."""
+    ordered = sorted(files, key=lambda f: (f.modified, f.path))
+    together = [f for f in ordered if file_state(f) not in alone]
+    for start in range(0, len(together), size):
+        yield together[start : start + size]
+    yield from ([f] for f in ordered if file_state(f) in alone)
 
 
 def file_states(context: RunContext, table: Table) -> set[str]:

@@ -14,7 +14,13 @@ from engage_spark.errors import ConfigurationError
 from engage_spark.lake import InputFile, InputManifest, RunLog, code_version, file_stream
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest.stream import run_ingest_stream
-from engage_spark.pipelines.ingest.streamed_files import STREAMED, file_state, file_states, stream_key
+from engage_spark.pipelines.ingest.streamed_files import (
+    STREAMED,
+    file_state,
+    file_states,
+    in_batches,
+    stream_key,
+)
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import ingest_stage
 from engage_spark.publication import Kind, Publication, Run
@@ -70,6 +76,12 @@ def test_what_is_judged_anew_is_known_by_no_run_and_has_a_checkpoint_of_its_own(
     assert stream_key(context(), listed) != stream_key(context(), replace(listed, root="s3a://b/raw"))
     attempts[:] = [replace(attempts[0], code_version="another")]
     assert file_states(context(), LOG) == set()
+
+
+def test_files_that_could_not_be_read_are_kept_out_of_the_batches_of_others() -> None:
+    new, bad, old = (replace(f, modified=at) for f, at in zip(FILES, (3, 2, 1), strict=True))
+    assert list(in_batches([new, bad, old], 2, alone=())) == [[old, bad], [new]]
+    assert list(in_batches([new, bad, old], 2, alone={file_state(bad)})) == [[old, new], [bad]]
 
 
 def test_a_stream_on_spark_connect_is_refused_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,6 +213,30 @@ def test_what_is_not_whole_or_cannot_be_read_waits_alone(bench: Bench, tmp_path:
     assert len(bench.seen(home)) == 24
 
 
+def test_a_file_that_cannot_be_read_holds_up_none_of_its_batch(bench: Bench, tmp_path: Path) -> None:
+    home, stop = bench.home(tmp_path), threading.Event()
+    hours(home, 3)
+    cut = home / "raw" / "rides" / "hour=01" / "part.parquet"
+    cut.write_bytes(cut.read_bytes()[:200])
+    for batches in ([1, 1], []):
+        with pytest.raises(InputError, match=r"hour=01/part\.parquet") as unreadable:
+            bench.stream(home, stream_files=3)
+        result = unreadable.value.result
+        assert isinstance(result, StreamResult)
+        assert [b.files for b in result.snapshots] == batches
+    assert len(bench.seen(home)) == 24
+    rounds: list[StreamResult] = []
+
+    def more(result: StreamResult) -> None:
+        rounds.append(result)
+        stop.set()
+
+    hour("hour=03/part", home, pairs(5), seed=9)
+    bench.stream(home, stream_files=3, every=0.1, stop=stop, on_result=more)
+    assert [[b.files for b in r.snapshots] for r in rounds] == [[1]]
+    assert len(bench.seen(home)) == 29
+
+
 def test_a_request_to_stop_lets_the_batch_end_and_begins_no_other(bench: Bench, tmp_path: Path) -> None:
     home, stop = bench.home(tmp_path), threading.Event()
     hours(home, 3)
