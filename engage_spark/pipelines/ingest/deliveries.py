@@ -165,6 +165,7 @@ def log_delivery(
     Its events are judged by the keys of the published snapshots of their time; where none is published yet,
     by those of the latest attempts. Where `due_only` is set and some were quarantined, the same files are
     judged again by other keys: days that are done one by one then end as days that are done together.
+    `more_inputs` may give up lost runs whose events are all delivered again (`GIVEN_UP`).
     """
     publication, stage = runner.publication, ingest_stage(runner.context.contract.entity)
     latest = {day: run for (s, day), run in publication.latest.items() if s == stage}
@@ -173,7 +174,8 @@ def log_delivery(
         return Note("LogWithoutKeys", {"table": table.name})
     delivery = table_delivery(runner, table, manifest, landings, keys=keys, more_inputs=more_inputs)
     work, stored, context = delivery.work, judged_table(table).name, runner.context
-    runs = publication.log_runs(work.stage)
+    replaced = work.inputs.get(GIVEN_UP, "").split(",")
+    runs = [run for run in publication.log_runs(work.stage) if run.run_id not in replaced]
     lost = [run for run in runs if not context.log.is_present(context.spark, run, stored)]
     if runner.force:
         # What is lost and not delivered again is given up, so that the log can be read.

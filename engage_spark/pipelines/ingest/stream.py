@@ -40,10 +40,10 @@ from engage_spark.pipelines.ingest.deliveries import is_one_file, landing_times,
 from engage_spark.pipelines.ingest.event_latency import event_latency
 from engage_spark.pipelines.ingest.outcomes import gate_error, input_error, to_snapshot
 from engage_spark.pipelines.ingest.streamed_files import (
-    STREAMED,
+    KnownFiles,
     file_state,
-    file_states,
     in_batches,
+    known_files,
     stream_key,
 )
 from engage_spark.pipelines.ingest.validate_table import TableOutcome, validate_table
@@ -224,11 +224,14 @@ class _Round:
 
 @dataclass
 class _LogRound:
-    """One look at one log. `looked_at` holds the states of the files that it has dealt with."""
+    """One look at one log. `looked_at` holds the states of the files that it has dealt with, `known` what
+    runs have: no other stream of the log adds to it meanwhile.
+    """
 
     round: _Round
     table: Table
     listed: InputManifest
+    known: KnownFiles = field(default_factory=KnownFiles)
     looked_at: set[str] = field(default_factory=set)
     waiting: dict[str, str] = field(default_factory=dict)
 
@@ -237,7 +240,8 @@ class _LogRound:
         r = self.round
         context = r.context()
         settings = context.settings.ingest
-        unknown = self._unknown(context, self.listed.files)
+        self.known = known_files(context, self.table)
+        unknown = [f for f in self.listed.files if f not in self.known]
         self.waiting = unfinished_files(
             r.spark, context.lake, self.listed, unknown, rule=settings.complete, now=now()
         )
@@ -266,10 +270,6 @@ class _LogRound:
         self._publish(files, number=number)
         announce(f"checkpoint of {self.table.name}")
 
-    def _unknown(self, context: RunContext, files: Sequence[InputFile]) -> list[InputFile]:
-        known = file_states(context, self.table)
-        return [f for f in files if file_state(f) not in known]
-
     def _publish(self, files: Sequence[InputFile], *, number: int | None) -> None:
         """Check and publish files as a delivery of their own, unless a run has them.
 
@@ -278,7 +278,7 @@ class _LogRound:
         """
         r = self.round
         self.looked_at |= {file_state(f) for f in files}
-        new = self._unknown(r.context(), files)
+        new = [f for f in files if f not in self.known]
         r.n_known += len(files) - len(new)
         waiting = [new] if new else []
         while waiting:
@@ -310,7 +310,7 @@ class _LogRound:
             self.table,
             manifest,
             landing_times(context, [manifest], r.notes),
-            more_inputs={STREAMED: ",".join(sorted(map(file_state, files)))},
+            more_inputs=self.known.inputs(manifest),
         )
         if isinstance(delivery, Note):  # without keys, or the same as a delivery that a batch run had
             if delivery.code != "LogUpToDate" and delivery not in r.notes:
@@ -318,6 +318,7 @@ class _LogRound:
             return
         outcome = validate_table(runner, delivery)
         r.outcomes.append(outcome)
+        self.known.add(outcome.run)
         latency = event_latency(context, self.table, outcome.run, committed_at=now())
         batch = StreamedBatch(
             **{k: getattr(shown, k) for shown in [to_snapshot(outcome)] for k in shown.__dataclass_fields__},

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from engage_spark.contract import judged_table
 from engage_spark.errors import ConfigurationError, GateError, InputError
 from engage_spark.pipelines.ingest.run import run_ingest
 from engage_spark.pipelines.ingest.stream import run_ingest_stream
@@ -159,6 +160,23 @@ def test_a_checkpoint_that_is_lost_ahead_or_of_another_contract_doubles_and_lose
     shutil.move(tmp_path / "checkpoint", streams)
     assert [b.batch for b in bench.stream(home, stream_files=2).snapshots] == [None]
     assert bench.seen(home) == seen
+
+
+def test_files_whose_rows_are_gone_from_the_table_are_taken_up_again(bench: Bench, tmp_path: Path) -> None:
+    home = bench.home(tmp_path)
+    hours(home, 3)
+    bench.stream(home, stream_files=2)
+    seen = bench.seen(home)
+    assert len(seen) == 36
+    for size, batches in ((2, [2, 1]), (1, [1, 1, 1])):  # as the runs were, and otherwise
+        shutil.rmtree(home / "lake" / "rides_judged")  # restored without `runs`
+        again = bench.stream(home, stream_files=size)
+        assert [(b.batch, b.files) for b in again.snapshots] == [(None, n) for n in batches]
+        assert bench.seen(home) == seen
+        log = run_log(bench.settings(home))
+        judged = log.read_published_log(bench.spark, judged_table(RIDES), stage="ingest:rides")
+        assert judged.count() == 36, "readers are not refused for runs that are lost"
+    assert bench.stream(home).snapshots == ()
 
 
 def test_a_rejected_batch_is_recorded_and_holds_up_none_until_it_is_corrected(
