@@ -40,11 +40,20 @@ def record_arrivals(
             text = read_small_file(spark, path)
         if text is None and is_connect(spark):
             text = read_text(spark, path)
-        if not text:  # empty where a run was killed while it wrote
-            text = now.isoformat()
+        if (landed := recorded_moment(text or "")) is None:
+            landed, text = now, now.isoformat()
             announce("landing")
             with translate_spark_errors(f"{path} cannot be written"):
                 if not write_small_file(spark, path, text):
                     write_text(spark, path, text)
-        landings[fingerprint] = datetime.fromisoformat(text)
+        landings[fingerprint] = landed
     return landings
+
+
+def recorded_moment(text: str) -> datetime | None:
+    """Return the moment that a small file holds; None where a run was killed while it wrote it."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None  # without, its end is missing

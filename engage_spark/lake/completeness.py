@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pyspark.sql import SparkSession
 
 from engage_spark.errors import ConfigurationError
+from engage_spark.lake.arrivals import recorded_moment
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.file_listing import MANIFEST, MARKER, InputFile
 from engage_spark.lake.input_files import InputManifest, fingerprint
@@ -117,13 +118,21 @@ def _files_unchanged_since(
     """
     path = _look_path(lake, f"stream\t{listed.root}\t{listed.table}")
     with translate_spark_errors(f"{path} cannot be read"):
-        text = (read_small_file(spark, path) if path else None) or "{}"
-    recorded = json.loads(text)
+        recorded = _looks_of((read_small_file(spark, path) if path else None) or "")
     states = {f.path: fingerprint([replace(listed, files=(f,))]) for f in files}
     looks = {state: recorded.get(state, now.astimezone(UTC).isoformat()) for state in states.values()}
     if looks != recorded:
         _record_look(spark, path, json.dumps(looks))
     return {path: datetime.fromisoformat(looks[state]) for path, state in states.items()}
+
+
+def _looks_of(text: str) -> dict[str, str]:
+    """Return the recorded looks by state of the file; none where a run was killed while it wrote them."""
+    try:
+        looks = json.loads(text)
+    except ValueError:
+        return {}
+    return looks if isinstance(looks, dict) else {}
 
 
 def _look_path(lake: Lake, what: str) -> str | None:
@@ -149,8 +158,8 @@ def _unchanged_since(spark: SparkSession, lake: Lake, manifest: InputManifest, *
     files = fingerprint([manifest])
     with translate_spark_errors(f"{path} cannot be read"):
         recorded, _, at = ((read_small_file(spark, path) if path else None) or "").partition("\t")
-    if recorded == files:
-        return datetime.fromisoformat(at)
+    if recorded == files and (first := recorded_moment(at)):
+        return first
     _record_look(spark, path, f"{files}\t{now.astimezone(UTC).isoformat()}")
     return now
 

@@ -103,9 +103,12 @@ def test_a_landing_is_that_of_the_first_look(
     assert record_arrivals(spark, lake, ["b", "a"], now=later) == {"a": first, "b": later}
 
 
-def test_a_landing_that_a_kill_left_empty_is_recorded_anew(spark: SparkSession, settings: Settings) -> None:
+@pytest.mark.parametrize("text", ["", "2025-10", "2025-10-21T09:30:00.1"])
+def test_a_landing_that_a_kill_cut_off_is_recorded_anew(
+    spark: SparkSession, settings: Settings, text: str
+) -> None:
     lake, now = Lake(settings.lake), datetime(2025, 10, 21, tzinfo=UTC)
-    assert files.write_small_file(spark, f"{settings.lake.root}/_landings/a", "")
+    assert files.write_small_file(spark, f"{settings.lake.root}/_landings/a", text)
     assert record_arrivals(spark, lake, ["a"], now=now) == {"a": now}
 
 

@@ -163,6 +163,18 @@ def test_each_file_of_a_stream_rests_by_itself(texts: dict[str, str]) -> None:
     assert len(texts) == 1
 
 
+@pytest.mark.parametrize("left", [0.0, 0.3, 0.7, 0.95])
+def test_looks_that_a_kill_cut_off_begin_anew(texts: dict[str, str], left: float) -> None:
+    assert reason("quiet:10", "a") is not None and waiting("quiet:10", file("a")) == ["a"]
+    for path, text in texts.items():
+        texts[path] = text[: int(left * len(text))]
+    later = NOW + timedelta(minutes=30)
+    assert "06:30:00 UTC" in (reason("quiet:10", "a", now=later) or "")
+    assert waiting("quiet:10", file("a"), now=later) == ["a"]
+    assert reason("quiet:10", "a", now=later + timedelta(minutes=10)) is None
+    assert waiting("quiet:10", file("a"), now=later + timedelta(minutes=10)) == []
+
+
 @pytest.mark.parametrize("rule", ["none", "marker", "manifest", "quiet:10", "quiet:0.5"])
 def test_a_rule_of_the_settings_is_taken(rule: str) -> None:
     assert IngestSettings(complete=rule).complete == rule
