@@ -14,10 +14,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from pyspark.sql import SparkSession
 
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.lake.arrivals import recorded_moment
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.file_listing import MANIFEST, MARKER, InputFile
@@ -39,7 +40,7 @@ def incomplete_deliveries(
     Cost: no job. `manifest`: one small file read for each folder that has one. `quiet`: one small file of the
     lake read for each delivery, and written where the files differ from those of the last look.
     Errors: ConfigurationError where the names of marks cannot be seen (Spark Connect with files of the server
-    alone), or a manifest cannot be read.
+    alone); InputError for a manifest that cannot be used.
     """
     asked = {i: m for i, m in enumerate(manifests) if m.version is None}
     if rule == "none" or not asked:
@@ -53,21 +54,48 @@ def incomplete_deliveries(
             if now - at < timedelta(minutes=minutes)
         }
 
-    def text_of(mark: InputFile) -> str:
-        with translate_spark_errors(f"{mark.path} cannot be read"):
-            return read_small_file(spark, mark.path) or ""
-
     reasons = {}
     for i, m in asked.items():
-        if m.marks is None:
-            raise ConfigurationError(
-                f"ingest.complete is {rule}, and names that begin with _ cannot be seen in {m.root}",
-                hint="use quiet:N, or a path that this process shares with Spark's server",
-            )
-        reason = _unmarked(m, m.marks) if rule == "marker" else _unlisted(m, m.marks, text_of)
+        reason = _unmarked_or_unlisted(m, _marks(m, rule), rule=rule, text_of=partial(_text_of, spark))
         if reason is not None:
             reasons[i] = reason
     return reasons
+
+
+def _marks(manifest: InputManifest, rule: str) -> dict[str, InputFile]:
+    """Return the marks of a rule by their folder.
+
+    Errors: ConfigurationError where they cannot be seen.
+    """
+    if manifest.marks is None:
+        raise ConfigurationError(
+            f"ingest.complete is {rule}, and names that begin with _ cannot be seen in {manifest.root}",
+            hint="use quiet:N, or a path that this process shares with Spark's server",
+        )
+    name = MARKER if rule == "marker" else MANIFEST
+    return {m.name.rpartition("/")[0]: m for m in manifest.marks if m.name.rpartition("/")[2] == name}
+
+
+def _text_of(spark: SparkSession, mark: InputFile) -> str:
+    """Return the text of a mark.
+
+    Errors: InputError where it is no text in UTF-8.
+    """
+    try:
+        with translate_spark_errors(f"{mark.path} cannot be read"):
+            return read_small_file(spark, mark.path) or ""
+    except UnicodeDecodeError as e:
+        raise _unusable(mark.name, e) from e
+
+
+def _unmarked_or_unlisted(
+    manifest: InputManifest,
+    marks: Mapping[str, InputFile],
+    *,
+    rule: str,
+    text_of: Callable[[InputFile], str],
+) -> str | None:
+    return _unmarked(manifest, marks) if rule == "marker" else _unlisted(manifest, marks, text_of)
 
 
 def unfinished_files(
@@ -82,10 +110,11 @@ def unfinished_files(
     """Return why some of the listed `files` are not whole yet, by path; the others are.
 
     A file is whole by its own mark, or after its own rest: one that is still uploaded holds up no other. With
-    `manifest` all files of a manifest belong together.
+    `manifest` all files of a manifest belong together; one that cannot be used may not be written to its end
+    yet, so its files wait.
     Cost: no job. `manifest`: one small file for each folder that has one. `quiet`: one small file of the
     lake, for all files; call it with every file that is waited for, since the others are forgotten.
-    Errors: as `incomplete_deliveries`.
+    Errors: as `incomplete_deliveries`, but for a manifest.
     """
     if rule == "none" or not files:
         return {}
@@ -97,16 +126,31 @@ def unfinished_files(
             for path, at in since.items()
             if now - at < timedelta(minutes=minutes)
         }
-    by_folder = _by_folder(listed.marks or (), MANIFEST)
+    marks, wanted, reasons = _marks(listed, rule), {f.path for f in files}, {}
+    for group in _groups(listed, files, marks, rule=rule):
+        try:
+            reason = _unmarked_or_unlisted(
+                replace(listed, files=group), marks, rule=rule, text_of=partial(_text_of, spark)
+            )
+        except InputError as e:  # its manifest may be on the way still
+            reason = e.message
+        if reason is not None:
+            reasons |= {f.path: reason for f in group if f.path in wanted}
+    return reasons
+
+
+def _groups(
+    listed: InputManifest, files: Sequence[InputFile], marks: Mapping[str, InputFile], *, rule: str
+) -> list[tuple[InputFile, ...]]:
+    """Return the files that are whole together: those of a manifest that covers some of `files`, or each."""
+    if rule == "marker":
+        return [(f,) for f in files]
     groups: dict[str, list[InputFile]] = {}
-    for f in listed.files if rule == "manifest" else files:
-        mark = _covering(f, by_folder) if rule == "manifest" else None
+    for f in listed.files:
+        mark = _covering(f, marks)
         groups.setdefault(f.path if mark is None else mark.path, []).append(f)
     wanted = {f.path for f in files}
-    parts = [group for group in groups.values() if any(f.path in wanted for f in group)]
-    manifests = [replace(listed, files=tuple(group)) for group in parts]
-    reasons = incomplete_deliveries(spark, lake, manifests, rule=rule, now=now)
-    return {f.path: reason for i, reason in reasons.items() for f in parts[i] if f.path in wanted}
+    return [tuple(group) for group in groups.values() if any(f.path in wanted for f in group)]
 
 
 def _files_unchanged_since(
@@ -175,14 +219,9 @@ def _covering(file: InputFile, marks: Mapping[str, InputFile]) -> InputFile | No
     return next((marks[folder] for folder in _folders(file.name) if folder in marks), None)
 
 
-def _by_folder(marks: Sequence[InputFile], name: str) -> dict[str, InputFile]:
-    return {m.name.rpartition("/")[0]: m for m in marks if m.name.rpartition("/")[2] == name}
-
-
-def _unmarked(manifest: InputManifest, marks: Sequence[InputFile]) -> str | None:
-    by_folder = _by_folder(marks, MARKER)
+def _unmarked(manifest: InputManifest, marks: Mapping[str, InputFile]) -> str | None:
     for f in manifest.files:
-        mark = _covering(f, by_folder)
+        mark = _covering(f, marks)
         if mark is None:
             return f"no {MARKER} lies beside or above {f.name}"
         if mark.modified < f.modified:
@@ -191,18 +230,17 @@ def _unmarked(manifest: InputManifest, marks: Sequence[InputFile]) -> str | None
 
 
 def _unlisted(
-    manifest: InputManifest, marks: Sequence[InputFile], text_of: Callable[[InputFile], str]
+    manifest: InputManifest, marks: Mapping[str, InputFile], text_of: Callable[[InputFile], str]
 ) -> str | None:
-    by_folder = _by_folder(marks, MANIFEST)
     covered: dict[str, dict[str, int]] = {}
     for f in manifest.files:
-        mark = _covering(f, by_folder)
+        mark = _covering(f, marks)
         if mark is None:
             return f"no {MANIFEST} lies beside or above {f.name}"
         folder = mark.name.rpartition("/")[0]
         covered.setdefault(folder, {})[f.name.removeprefix(f"{folder}/" if folder else "")] = f.size
     for folder, there in covered.items():
-        listed = parse_manifest(text_of(by_folder[folder]), name=by_folder[folder].name)
+        listed = parse_manifest(text_of(marks[folder]), name=marks[folder].name)
         day = f"snapshot_date={manifest.day}"
         if not folder and manifest.day and any(name.startswith(f"{day}/") for name in there):
             listed = {n: size for n, size in listed.items() if f"{day}/" in f"/{n}"}
@@ -224,7 +262,7 @@ def _difference(listed: Mapping[str, int | None], there: Mapping[str, int]) -> s
 def parse_manifest(text: str, *, name: str) -> dict[str, int | None]:
     """Return the names that a manifest lists, with their sizes where it has them.
 
-    Errors: ConfigurationError where it is not what the module describes.
+    Errors: InputError where it is not what the module describes.
     """
     try:
         content = json.loads(text)
@@ -240,8 +278,12 @@ def parse_manifest(text: str, *, name: str) -> dict[str, int | None]:
                 raise ValueError(f"{file!r} stands in it twice")
             listed[file] = size
     except (ValueError, KeyError, TypeError, RecursionError) as e:
-        raise ConfigurationError(
-            f"the manifest {name} cannot be used: {cut(str(e), 200)}",
-            hint='write {"files": [{"name": "part-0.parquet", "size": 1024}]}',
-        ) from e
+        raise _unusable(name, e) from e
     return listed
+
+
+def _unusable(name: str, error: Exception) -> InputError:
+    return InputError(
+        f"the manifest {name} cannot be used: {cut(str(error), 200)}",
+        hint='write {"files": [{"name": "part-0.parquet", "size": 1024}]}',
+    )

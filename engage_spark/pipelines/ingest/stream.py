@@ -1,11 +1,12 @@
 """Take up new files of logs as they come: each batch of files is a delivery, checked and published by itself.
 
-What is done is known by `runs` alone: the row that publishes a batch holds what identifies each of its files,
-in the same commit. Spark's stream (`lake.file_stream`) hands out new files in batches; whatever of the folder
-no run has after it is taken up as a batch of its own, which covers what the stream does not see: a file that
-was corrected in place, one that was not whole when it came, a checkpoint that is ahead of the lake. What a
-lost checkpoint hands out again is left out. Events are told from known ones as in every delivery
-(`repeated_events`), so a file that comes again under another name adds nothing.
+What is done is known by `runs` and the table: the row that publishes a batch holds what identifies each of
+its files, in the same commit, and counts while the table has its events. Spark's stream (`lake.file_stream`)
+hands out new files in batches; whatever of the folder no run has after it is taken up as a batch of its own,
+which covers what the stream does not see: a file that was corrected in place, one that was not whole when it
+came, a checkpoint that is ahead of the lake. What a lost checkpoint hands out again is left out. Events are
+told from known ones as in every delivery (`repeated_events`), so a file that comes again under another name
+adds nothing.
 """
 
 from __future__ import annotations

@@ -154,6 +154,56 @@ def test_one_file_of_a_stream_that_is_not_whole_holds_up_no_other(texts: dict[st
     assert waiting("manifest", first, second, marks=(mark,)) == ["h=0/a", "h=1/b"]
 
 
+@pytest.mark.parametrize("text", ["", '["b"', '["b", 1]', "\ufeff"])
+def test_a_manifest_that_is_still_written_is_waited_for(texts: dict[str, str], text: str) -> None:
+    first, second = file("h=0/a"), file("h=1/b")
+    marks = (file("h=0/_manifest.json"), file("h=1/_manifest.json"))
+    texts[marks[0].path], texts[marks[1].path] = json.dumps(["a"]), text
+    assert waiting("manifest", first, second, marks=marks) == ["h=1/b"]
+    with pytest.raises(ConfigurationError, match=r"the manifest h=1/_manifest\.json cannot be used"):
+        reason("manifest", first, second, marks=marks)
+
+
+def test_a_manifest_that_is_cut_within_a_letter_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completeness, "read_small_file", lambda *_: '["ü'.encode()[:-1].decode())
+    assert waiting("manifest", file("a"), marks=(file("_manifest.json"),)) == ["a"]
+
+
+def test_marks_that_cannot_be_seen_are_not_waited_for() -> None:
+    listed = InputManifest(
+        table="t", day=None, files=(file("a"),), format="parquet", root="raw/t", marks=None
+    )
+    with pytest.raises(ConfigurationError, match="cannot be seen"):
+        unfinished_files(
+            None,  # type: ignore[arg-type]
+            Lake(LakeSettings(root="lake")),
+            listed,
+            listed.files,
+            rule="marker",
+            now=NOW,
+        )
+
+
+class Counted(tuple[InputFile, ...]):
+    """Marks that count how often they are gone through."""
+
+    looks = 0
+
+    def __iter__(self) -> Any:
+        self.looks += 1
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("rule", ["marker", "manifest"])
+def test_marks_are_gone_through_once_for_all_files(texts: dict[str, str], rule: str) -> None:
+    mark = "_SUCCESS" if rule == "marker" else "_manifest.json"
+    marks = Counted(file(f"h={i}/{mark}") for i in range(9))
+    texts.update({m.path: '["a"]' for m in marks})
+    marks.looks = 0
+    assert waiting(rule, *(file(f"h={i}/a") for i in range(10)), marks=marks) == ["h=9/a"]
+    assert marks.looks == 1
+
+
 def test_each_file_of_a_stream_rests_by_itself(texts: dict[str, str]) -> None:
     old, new = file("a"), file("b")
     assert waiting("quiet:10", old) == ["a"]
