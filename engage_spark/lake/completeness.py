@@ -126,7 +126,8 @@ def unfinished_files(
             for path, at in since.items()
             if now - at < timedelta(minutes=minutes)
         }
-    marks, wanted, reasons = _marks(listed, rule), {f.path for f in files}, {}
+    marks, wanted = _marks(listed, rule), {f.path for f in files}
+    reasons: dict[str, str] = {}
     for group in _groups(listed, files, marks, rule=rule):
         try:
             reason = _unmarked_or_unlisted(

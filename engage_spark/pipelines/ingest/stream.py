@@ -158,7 +158,8 @@ class _Round:
     def run(self) -> StreamResult:
         """Take up the logs one after the other.
 
-        Errors: InputError and GateError, after all of them.
+        Errors: InputError and GateError, after all of them; others at once. Each has what was done as its
+        `result`.
         """
         started = time.monotonic()
         context = self.context()
@@ -167,16 +168,13 @@ class _Round:
                 f"{self.settings.input.root} is one file, and a stream takes up the files of a folder",
                 hint="give the folder that holds one folder for each table",
             )
-        failure: EngageError | None = None
         try:
             for table in self.logs:
                 self._take_up(table)
-        except TransientError as e:
-            failure = e
+        except EngageError as e:
+            e.result = self._result(context, time.monotonic() - started)
+            raise
         result = self._result(context, time.monotonic() - started)
-        if failure is not None:
-            failure.result = result
-            raise failure
         if self.unreadable:
             error = input_error(self.unreadable, self.outcomes)
             error.result = result
@@ -285,7 +283,7 @@ class _LogRound:
         while waiting:
             part = waiting.pop()
             try:
-                self._publish_new(part, number=number)
+                outcome = self._checked(part)
             except InputError as e:
                 if len(part) > 1:
                     half = len(part) // 2
@@ -294,11 +292,14 @@ class _LogRound:
                     r.unreadable_files.add(file_state(part[0]))
                     r.unreadable.append(e)
                     log.event(f"{self.table.name}: {e.message}", level="error")
+            else:
+                if outcome is not None:
+                    self._report(outcome, n_files=len(part), number=number)
             if r.stop.is_set():
                 return
 
-    def _publish_new(self, files: Sequence[InputFile], *, number: int | None) -> None:
-        """Check and publish files that no run has.
+    def _checked(self, files: Sequence[InputFile]) -> TableOutcome | None:
+        """Check and publish files that no run has; None where there is nothing to do.
 
         Errors: InputError where one of them cannot be read; nothing is recorded then.
         """
@@ -316,20 +317,24 @@ class _LogRound:
         if isinstance(delivery, Note):  # without keys, or the same as a delivery that a batch run had
             if delivery.code != "LogUpToDate" and delivery not in r.notes:
                 r.notes.append(delivery)
-            return
-        outcome = validate_table(runner, delivery)
-        r.outcomes.append(outcome)
+            return None
+        return validate_table(runner, delivery)
+
+    def _report(self, outcome: TableOutcome, *, n_files: int, number: int | None) -> None:
+        """Add a batch that was recorded to the result, then its latency, which may fail."""
+        r, committed_at = self.round, now()
         self.known.add(outcome.run)
-        latency = event_latency(context, self.table, outcome.run, committed_at=now())
+        r.outcomes.append(outcome)
         batch = StreamedBatch(
             **{k: getattr(shown, k) for shown in [to_snapshot(outcome)] for k in shown.__dataclass_fields__},
             batch=number,
-            files=len(files),
+            files=n_files,
             repeated=outcome.run.rows_repeated,
-            latency=latency,
         )
         r.batches.append(batch)
-        r.notes += _late(batch)
+        latency = event_latency(r.context(), self.table, outcome.run, committed_at=committed_at)
+        r.batches[-1] = replace(batch, latency=latency)
+        r.notes += _late(r.batches[-1])
 
 
 def _late(batch: StreamedBatch) -> Iterator[Note]:

@@ -28,9 +28,11 @@ def in_batches(
     """Yield files in batches of at most `size`, oldest first; then each whose state is in `alone`."""
     ordered = sorted(files, key=lambda f: (f.modified, f.path))
     together = [f for f in ordered if file_state(f) not in alone]
+    # At once: `alone` may grow while the batches are taken up.
+    single = [f for f in ordered if file_state(f) in alone]
     for start in range(0, len(together), size):
         yield together[start : start + size]
-    yield from ([f] for f in ordered if file_state(f) in alone)
+    yield from ([f] for f in single)
 
 
 @dataclass
