@@ -77,10 +77,11 @@ def run_ingest_stream(
 
     Cost: two listings a round and log, and per batch that of `run_ingest` for its files, and one narrow scan
     of the event times that it wrote.
-    Errors: as `run_ingest`; ConfigurationError on Spark Connect, for a table that is no log, and where
-    `ingest.logs` replaces days. With `every` only what the next round cannot cure.
+    Errors: as `run_ingest`; ConfigurationError on Spark Connect, for a table that is no log, for an input
+    of one file, and where `ingest.logs` replaces days. With `every` only what the next round cannot cure.
     """
     refuse_connect(spark)
+    _refuse_one_file(RunContext(spark, settings, contract))
     logs = _logs(settings, contract, tables)
     stop = stop or threading.Event()
     unreadable_files: set[str] = set()
@@ -101,6 +102,18 @@ def run_ingest_stream(
             on_result(result)
         if stop.wait(max(0.0, every - (time.monotonic() - began))):
             return result
+
+
+def _refuse_one_file(context: RunContext) -> None:
+    """Refuse an input of one file, which no later look would cure.
+
+    Errors: ConfigurationError.
+    """
+    if is_one_file(context):
+        raise ConfigurationError(
+            f"{context.settings.input.root} is one file, and a stream takes up the files of a folder",
+            hint="give the folder that holds one folder for each table",
+        )
 
 
 def _logs(settings: Settings, contract: Contract, tables: Collection[str] | None) -> list[Table]:
@@ -163,11 +176,6 @@ class _Round:
         """
         started = time.monotonic()
         context = self.context()
-        if is_one_file(context):
-            raise InputError(
-                f"{self.settings.input.root} is one file, and a stream takes up the files of a folder",
-                hint="give the folder that holds one folder for each table",
-            )
         try:
             for table in self.logs:
                 self._take_up(table)

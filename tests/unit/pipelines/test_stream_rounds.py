@@ -153,3 +153,11 @@ def test_a_batch_is_in_the_result_though_its_latency_cannot_be_measured(folder: 
     folder.latency = fail
     assert folder.failed_look(InputError) == [4]
     assert folder.checked == ["abcd"], "it is published, and not taken up by halves"
+
+
+@pytest.mark.parametrize("every", [None, 0.01])
+def test_an_input_of_one_file_is_refused_once(folder: Folder, every: float | None) -> None:
+    one = load_settings("local", overrides=["input.root=/raw/customers.parquet"])
+    with pytest.raises(ConfigurationError, match=r"customers\.parquet is one file") as refused:
+        run_ingest_stream(SESSION, one, contract=CONTRACT, every=every)
+    assert not isinstance(refused.value, InputError), "no other look would cure it"
