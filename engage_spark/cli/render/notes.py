@@ -41,8 +41,8 @@ WORDING: dict[str, str] = {
     "FilesNotWhole": "{table}: {n_files:file} left out, since not whole yet, such as {path}: {reason}",
     "FilesStreamedBefore": "{n_files:file} left out, since runs have them already",
     "EventsLate": (
-        "{table}: 5% of the events of run {run_id:.8} took {p95:,.0f} s or more to the table, where the "
-        "contract promises less than {promised:,.0f} s"
+        "{table}: in {n_runs:run}, 5% of the events took longer to the table than the contract promises, at "
+        "worst {p95:,.0f} s (run {run_id:.8}) where less than {promised:,.0f} s are promised"
     ),
     "ColumnsLeftOut": "{table}: left out {n_columns:undeclared column}: {examples}",
     "ColumnsNotDeclared": (

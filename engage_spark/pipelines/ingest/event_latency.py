@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from pyspark.sql import functions as F
@@ -9,7 +11,7 @@ from pyspark.sql import functions as F
 from engage_spark.contract import VALID, Table, judged_table
 from engage_spark.lake import translate_spark_errors
 from engage_spark.pipelines.context import RunContext
-from engage_spark.pipelines.results import EventLatency
+from engage_spark.pipelines.results import EventLatency, Note, StreamedBatch
 from engage_spark.publication import RUN_ID, Run
 from engage_spark.spark.schema import column_named
 
@@ -42,6 +44,19 @@ def event_latency(
         p95=(commit - early) / 1e6,
         promised=_promised(table),
     )
+
+
+def late_events(batches: Sequence[StreamedBatch]) -> Iterator[Note]:
+    """Say of each table in how many batches events took longer than the contract promises, with the worst."""
+    late: dict[str, list[tuple[EventLatency, StreamedBatch]]] = {}
+    for batch in batches:
+        latency = batch.latency
+        if latency is not None and latency.promised is not None and latency.p95 >= latency.promised:
+            late.setdefault(batch.table, []).append((latency, batch))
+    for table, of_table in late.items():
+        latency, batch = max(of_table, key=lambda pair: pair[0].p95)
+        about = {"table": table, "n_runs": len(of_table), "run_id": batch.run_id}
+        yield Note("EventsLate", {**about, **asdict(latency)})
 
 
 def _promised(table: Table) -> float | None:

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 
 from engage_spark.contract import judged_table
 from engage_spark.errors import GateError, InputError
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest.validate_table import TableOutcome
-from engage_spark.pipelines.results import IngestedSnapshot, IngestResult, rule_outcome
+from engage_spark.pipelines.results import IngestedSnapshot, IngestResult, Note, rule_outcome
 from engage_spark.quality import worst_rules
 from engage_spark.quality.report.formatting import format_bound, format_measured
 
 WORST_RULES = 5
 """Broken rules of a rejected table that the error names."""
+
+
+COUNTED = {"EventsRepeated": "n_events", "KeysLeftOut": "n_rows"}
+"""Notes whose counts add up over batches, with the fact that counts."""
+
+
+def merged_notes(notes: Iterable[Note]) -> tuple[Note, ...]:
+    """Return each note once, in order: with the same facts, or with the sum of what it counts."""
+    merged: dict[str, Note] = {}
+    for note in notes:
+        counted = COUNTED.get(note.code, "")
+        same = repr((note.code, sorted((k, v) for k, v in note.facts.items() if k != counted)))
+        if counted and same in merged:
+            total = merged[same].facts[counted] + note.facts[counted]
+            merged[same] = replace(note, facts={**note.facts, counted: total})
+        else:
+            merged[same] = note
+    return tuple(merged.values())
 
 
 def to_snapshot(outcome: TableOutcome) -> IngestedSnapshot:

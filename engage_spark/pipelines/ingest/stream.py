@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 from pyspark.sql import SparkSession
 
@@ -38,8 +38,8 @@ from engage_spark.lake import (
 )
 from engage_spark.pipelines.context import RunContext, now
 from engage_spark.pipelines.ingest.deliveries import is_one_file, landing_times, list_logs, log_delivery
-from engage_spark.pipelines.ingest.event_latency import event_latency
-from engage_spark.pipelines.ingest.outcomes import gate_error, input_error, to_snapshot
+from engage_spark.pipelines.ingest.event_latency import event_latency, late_events
+from engage_spark.pipelines.ingest.outcomes import gate_error, input_error, merged_notes, to_snapshot
 from engage_spark.pipelines.ingest.streamed_files import (
     KnownFiles,
     file_state,
@@ -221,7 +221,9 @@ class _Round:
             stage="ingest",
             seconds=seconds,
             locations={n: context.lake.location(n) for n in (*names, RUNS)},
-            notes=(*self.notes, *(note for o in self.outcomes for note in o.notes)),
+            notes=merged_notes(
+                (*self.notes, *(note for o in self.outcomes for note in o.notes), *late_events(self.batches))
+            ),
             snapshots=tuple(self.batches),
             rows_in=sum(b.rows_in for b in self.batches),
             valid=sum(b.valid for b in self.batches),
@@ -323,7 +325,7 @@ class _LogRound:
             more_inputs=self.known.inputs(manifest),
         )
         if isinstance(delivery, Note):  # without keys, or the same as a delivery that a batch run had
-            if delivery.code != "LogUpToDate" and delivery not in r.notes:
+            if delivery.code != "LogUpToDate":
                 r.notes.append(delivery)
             return None
         return validate_table(runner, delivery)
@@ -342,11 +344,3 @@ class _LogRound:
         r.batches.append(batch)
         latency = event_latency(r.context(), self.table, outcome.run, committed_at=committed_at)
         r.batches[-1] = replace(batch, latency=latency)
-        r.notes += _late(r.batches[-1])
-
-
-def _late(batch: StreamedBatch) -> Iterator[Note]:
-    """Say that events took longer than the contract promises."""
-    latency = batch.latency
-    if latency is not None and latency.promised is not None and latency.p95 >= latency.promised:
-        yield Note("EventsLate", {"table": batch.table, "run_id": batch.run_id, **asdict(latency)})

@@ -181,7 +181,10 @@ def test_batches_of_a_stream_show_their_latencies(rejected: IngestResult) -> Non
         valid=1820,
         quarantined=180,
         notes=(
-            Note("EventsLate", {"table": "rides", "run_id": "f" * 32, "p95": 7200.0, "promised": 3600.0}),
+            Note(
+                "EventsLate",
+                {"table": "rides", "n_runs": 2, "run_id": "f" * 32, "p95": 7200.0, "promised": 3600.0},
+            ),
         ),
     )
     (summary,) = summaries(result)
@@ -191,7 +194,7 @@ def test_batches_of_a_stream_show_their_latencies(rejected: IngestResult) -> Non
         ("0", "–", "–", "rejected"),
     ]
     assert summary.failed is not None
-    assert "took 7,200 s or more to the table" in summary.notes[0]
+    assert "in 2 runs" in summary.notes[0] and "at worst 7,200 s (run ffffffff)" in summary.notes[0]
     plain = to_plain(result)["snapshots"][0]
     assert (plain["batch"], plain["latency"]["p50"]) == (3, 90.0)
 

@@ -161,3 +161,23 @@ def test_an_input_of_one_file_is_refused_once(folder: Folder, every: float | Non
     with pytest.raises(ConfigurationError, match=r"customers\.parquet is one file") as refused:
         run_ingest_stream(SESSION, one, contract=CONTRACT, every=every)
     assert not isinstance(refused.value, InputError), "no other look would cure it"
+
+
+def test_notes_of_many_batches_stand_once(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def landings(_: object, __: object, notes: list[Note]) -> dict[str, datetime]:
+        notes.append(Note("LandingNotUsed", {"tables": (LOG.name,)}))
+        return {}
+
+    monkeypatch.setattr(stream, "landing_times", landings)
+    latencies = [replace(LATE, p95=p95) for p95 in (1.9, 9.0, 3.0)]
+    folder.names, folder.latency = "abcdefghijkl", lambda: latencies.pop(0)
+    folder.notes = (
+        Note("EventsRepeated", {"table": LOG.name, "n_events": 2}),
+        Note("ColumnsLeftOut", {"table": LOG.name, "n_columns": 1, "examples": ("x",)}),
+    )
+    result = folder.look()
+    notes = {note.code: note.facts for note in result.notes}
+    assert len(notes) == len(result.notes) == 4
+    assert notes["EventsRepeated"]["n_events"] == 6
+    late = notes["EventsLate"]
+    assert (late["n_runs"], late["p95"], late["run_id"]) == (2, 9.0, result.snapshots[1].run_id)
