@@ -192,7 +192,7 @@ class _Round:
         return result
 
     def context(self) -> RunContext:
-        """Return a context that reads `runs` anew: others publish between two batches."""
+        """Return a context that reads `runs` anew."""
         return RunContext(self.spark, self.settings, self.contract)
 
     def _take_up(self, table: Table) -> None:
@@ -211,7 +211,7 @@ class _Round:
                 )
             # Two streams must not share a checkpoint; the lock of the table is taken per batch.
             with table_lock(self.spark, context.lake, f"{table.name}_stream"):
-                _LogRound(self, table, manifest).run()
+                _LogRound(self, table, manifest, self.context()).run()
 
     def _result(self, context: RunContext, seconds: float) -> StreamResult:
         names = [f"{t.name}_judged" for t in self.logs]
@@ -234,20 +234,21 @@ class _Round:
 @dataclass
 class _LogRound:
     """One look at one log. `looked_at` holds the states of the files that it has dealt with, `known` what
-    runs have: no other stream of the log adds to it meanwhile.
+    runs have: no other stream of the log adds to it meanwhile. `runs` is read once by `context`, and again
+    where others have published between two batches.
     """
 
     round: _Round
     table: Table
     listed: InputManifest
+    context: RunContext
     known: KnownFiles = field(default_factory=KnownFiles)
     looked_at: set[str] = field(default_factory=set)
     waiting: dict[str, str] = field(default_factory=dict)
 
     def run(self) -> None:
         """Take up what the stream hands out, then what it does not see."""
-        r = self.round
-        context = r.context()
+        r, context = self.round, self.context
         settings = context.settings.ingest
         self.known = known_files(context, self.table)
         unknown = [f for f in self.listed.files if f not in self.known]
@@ -313,8 +314,8 @@ class _LogRound:
 
         Errors: InputError where one of them cannot be read; nothing is recorded then.
         """
-        r = self.round
-        context = r.context()
+        r, context = self.round, self.context
+        context.log.refresh(r.spark)
         manifest = replace(self.listed, files=tuple(sorted(files, key=lambda f: f.path)))
         runner = StageRunner(context=context)
         delivery = log_delivery(
@@ -342,5 +343,5 @@ class _LogRound:
             repeated=outcome.run.rows_repeated,
         )
         r.batches.append(batch)
-        latency = event_latency(r.context(), self.table, outcome.run, committed_at=committed_at)
+        latency = event_latency(self.context, self.table, outcome.run, committed_at=committed_at)
         r.batches[-1] = replace(batch, latency=latency)

@@ -22,6 +22,7 @@ from engage_spark.errors import (
     TransientError,
 )
 from engage_spark.lake import InputFile, InputManifest, RunLog, code_version, fingerprint
+from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest import stream
 from engage_spark.pipelines.ingest.stream import run_ingest_stream
 from engage_spark.pipelines.ingest.validate_table import TableDelivery, TableOutcome
@@ -181,3 +182,19 @@ def test_notes_of_many_batches_stand_once(folder: Folder, monkeypatch: pytest.Mo
     assert notes["EventsRepeated"]["n_events"] == 6
     late = notes["EventsLate"]
     assert (late["n_runs"], late["p95"], late["run_id"]) == (2, 9.0, result.snapshots[1].run_id)
+
+
+def test_runs_are_read_once_for_all_batches_of_a_log(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    contexts: list[RunContext] = []
+    refreshed: list[RunLog] = []
+
+    def check(runner: StageRunner, delivery: TableDelivery) -> TableOutcome:
+        contexts.append(runner.context)
+        return folder.check(runner, delivery)
+
+    monkeypatch.setattr(stream, "validate_table", check)
+    monkeypatch.setattr(RunLog, "refresh", lambda log, _: refreshed.append(log) is not None)
+    folder.names = "abcdefghijkl"
+    assert len(folder.look().snapshots) == 3
+    assert len({id(c.log) for c in contexts}) == 1
+    assert refreshed == [contexts[0].log] * 3, "what others publish between two batches is seen"
