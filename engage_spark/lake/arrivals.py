@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.spark_errors import translate_spark_errors
-from engage_spark.lake.text_marker import read_text, write_text
+from engage_spark.lake.text_marker import read_text, recorded_moment, write_text
 from engage_spark.side_effects import announce
 from engage_spark.spark.files import read_small_file, write_small_file
 from engage_spark.spark.session import is_connect
@@ -48,12 +48,3 @@ def record_arrivals(
                     write_text(spark, path, text)
         landings[fingerprint] = landed
     return landings
-
-
-def recorded_moment(text: str) -> datetime | None:
-    """Return the moment that a small file holds; None where a run was killed while it wrote it."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None  # without, its end is missing

@@ -19,11 +19,11 @@ from functools import partial
 from pyspark.sql import SparkSession
 
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.lake.arrivals import recorded_moment
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.file_listing import MANIFEST, MARKER, InputFile
 from engage_spark.lake.input_files import InputManifest, fingerprint
 from engage_spark.lake.spark_errors import translate_spark_errors
+from engage_spark.lake.text_marker import recorded_moment
 from engage_spark.masking import cut
 from engage_spark.settings import quiet_minutes
 from engage_spark.spark.files import read_small_file, write_small_file

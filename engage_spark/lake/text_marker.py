@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -33,3 +35,12 @@ def write_text(spark: SparkSession, folder: str, line: str) -> None:
     text = spark.range(1, numPartitions=1).select(F.lit(line).alias("value"))
     with translate_spark_errors(f"{folder} cannot be written"):
         text.write.mode("overwrite").text(folder)
+
+
+def recorded_moment(text: str) -> datetime | None:
+    """Return the moment that a small file holds; None where a run was killed while it wrote it."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None  # without, its end is missing
