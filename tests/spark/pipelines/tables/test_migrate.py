@@ -174,6 +174,7 @@ def test_a_lake_of_an_older_layout_is_refused_by_stages_and_migrated(
     log whose events a rejected delivery had replaced: readers saw the version before.
     """
     old = settings_of(session_settings, tmp_path, landed_at=f"{NEXT}T12:00:00Z")
+    old = old.model_copy(update={"lake": old.lake.model_copy(update={"constraints": True})})
     table = BIKES.table("rides")
     ends: list[tuple[str | None, str | None]] = [(f"ST{i:04d}", f"ST{i + 1:04d}") for i in range(20)]
     deliver(stations(30), BIKES, tmp_path, DAY)
