@@ -37,7 +37,13 @@ from engage_spark.lake import (
     unfinished_files,
 )
 from engage_spark.pipelines.context import RunContext, now
-from engage_spark.pipelines.ingest.deliveries import is_one_file, landing_times, list_logs, log_delivery
+from engage_spark.pipelines.ingest.deliveries import (
+    delivered_tables,
+    is_one_file,
+    landing_times,
+    list_logs,
+    log_delivery,
+)
 from engage_spark.pipelines.ingest.event_latency import event_latency, late_events
 from engage_spark.pipelines.ingest.outcomes import gate_error, input_error, merged_notes, to_snapshot
 from engage_spark.pipelines.ingest.streamed_files import (
@@ -122,11 +128,7 @@ def _logs(settings: Settings, contract: Contract, tables: Collection[str] | None
     Errors: ConfigurationError for what cannot be taken up in batches.
     """
     known = {t.name: t for t in (contract.entity, *contract.logs)}
-    names = [t.name for t in contract.logs] if tables is None else list(dict.fromkeys(tables))
-    if unknown := [name for name in names if name not in known]:
-        raise ConfigurationError(
-            f"{', '.join(unknown)} is not delivered by the contract", hint=f"there are {', '.join(known)}"
-        )
+    names = delivered_tables(contract, [t.name for t in contract.logs] if tables is None else tables)
     if snapshots := [name for name in names if known[name].kind is not TableKind.LOG]:
         raise ConfigurationError(
             f"{', '.join(snapshots)} cannot be streamed: a day of it is published whole, not file by file",
