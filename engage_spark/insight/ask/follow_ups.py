@@ -147,7 +147,15 @@ class _Follower(Router):
             remark = "changes are shown of all segments"
             filled["dimension"] = last["dimension"]
             return replace(call, arguments=filled, remarks=(*call.remarks, remark))
-        return replace(call, arguments=filled, remarks=(*call.remarks, "this is of all customers"))
+        return self._of_everybody(replace(call, arguments=filled))
+
+    def _of_everybody(self, call: Route) -> Route:
+        """Return a call that says so where it leaves out the segment of the last one."""
+        segment = self.last.arguments.get("segment")
+        if segment is None or call.arguments.get("segment") == segment:
+            return call
+        remark = "this is of all customers: the segment of the question before is left out"
+        return replace(call, remarks=(*call.remarks, remark))
 
     def _with_slots(self) -> Route:
         reading, last = self.reading, self.last
@@ -159,7 +167,7 @@ class _Follower(Router):
         if reading.segments:
             return self._segment(named)
         if reading.dimensions:
-            return self._dimension(named)
+            return self._of_everybody(self._dimension(named))
         if reading.grain is not None and last.tool in ("trend", "what_changed"):
             named["grain"], reading.window = reading.grain, None
         if reading.limit is not None:

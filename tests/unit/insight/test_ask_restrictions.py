@@ -164,3 +164,10 @@ def test_medians_of_segments_are_those_of_distributions() -> None:
 )
 def test_what_goes_on_loses_nothing(before: str, question: str, arguments: dict[str, str]) -> None:
     assert arguments.items() <= call("engagement", question, before)[1].items()
+
+
+def test_a_dimension_that_follows_a_segment_says_that_it_is_of_all_customers() -> None:
+    """No tool takes both; what is left out is said."""
+    split = ask("engagement", "by account type?", "churn in rural areas")
+    assert isinstance(split, Route) and split.tool == "compare_segments"
+    assert any("the segment of the question before is left out" in remark for remark in split.remarks)
