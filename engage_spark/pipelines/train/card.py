@@ -149,7 +149,7 @@ def _calibrated_again(t: TrainedTarget, entity: str) -> Iterator[str]:
 
 def _method(c: CalibrationMap, entity: str) -> str:
     if c.method == MEAN:
-        return f"the mean (no scores were shown to tell {entity} apart: all have nearly one probability)"
+        return f"the mean (labels do not rise with the scores: all {entity} have nearly one probability)"
     return f"{c.method} regression"
 
 

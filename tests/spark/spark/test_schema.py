@@ -55,12 +55,13 @@ def test_every_declared_table_has_a_spark_schema() -> None:
         assert tuple(spark_schema(t).names) == t.names
 
 
-def test_columns_carry_comment_role_unit_and_protection() -> None:
+def test_columns_carry_comment_role_unit_protection_and_classification() -> None:
     assert spark_schema(load_contract().entity)["age"].metadata == {
         "comment": load_contract().entity["age"].description,
         "role": "feature",
         "unit": "years",
         "protected": True,
+        "classification": "restricted",
     }
 
 
