@@ -270,22 +270,29 @@ def _batch(states: Sequence[tuple[int, Any]]) -> pa.RecordBatch:
 
 
 def merge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Merge the states of each block, which come as a list in its row."""
+    """Merge the states of each row, of one block, which come as a list; a state alone stays as it is."""
     for batch in batches:
-        blocks, states = batch.column(0).to_pylist(), batch.column(1)
-        merged = [(b, merge_block(b, states[i].as_py())) for i, b in enumerate(blocks)]
-        if merged:
-            yield _batch(merged)
+        blocks, states = batch.column("block").to_pylist(), batch.column("states")
+        data = [_merged(b, states[i].as_py()) for i, b in enumerate(blocks)]
+        if blocks:
+            yield pa.RecordBatch.from_arrays(
+                [pa.array(blocks, pa.int32()), pa.array(data, pa.binary())], schema=SCHEMA
+            )
+
+
+def _merged(block: int, states: Sequence[bytes]) -> bytes:
+    return states[0] if len(states) == 1 else pickle.dumps(merge_block(block, states))
 
 
 def merge_block(block: int, states: Sequence[bytes]) -> Any:
-    """Merge the states of one block."""
+    """Merge the states of one block, holding two at a time; samples are put together."""
     # Written by `count` within the same job.
-    first, *others = (pickle.loads(s) for s in states)  # noqa: S301
+    loaded = (pickle.loads(s) for s in states)  # noqa: S301
+    first = next(loaded)
     if block == OF_SAMPLE:
-        hashes, rows = zip(first, *others, strict=True)
+        hashes, rows = zip(first, *loaded, strict=True)
         return np.concatenate(hashes), np.concatenate(rows)
-    for other in others:
+    for other in loaded:
         if block == OF_CUSTOMERS:
             np.add(first[0], other[0], out=first[0])
             np.maximum(first[1], other[1], out=first[1])

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from engage_spark.analytics.states import LARGEST
+from engage_spark.numerics import sketches
 from engage_spark.numerics.batch_counts import to_batch, to_ddl
-from engage_spark.numerics.sketches import QuantileCounter
 
 SCHEMA = pa.schema(
     [("code", pa.int32()), ("value", pa.string()), ("n", pa.int64()), ("summary", pa.binary())]
@@ -30,7 +30,9 @@ def survey(
 
     Nulls are not counted, nor values without a finite square.
     """
-    summaries = {i: QuantileCounter(digits[i]) for i, is_number in enumerate(are_numbers) if is_number}
+    summaries = {
+        i: sketches.QuantileCounter(digits[i]) for i, is_number in enumerate(are_numbers) if is_number
+    }
     values: dict[int, Counter[str]] = {
         i: Counter() for i, is_number in enumerate(are_numbers) if not is_number
     }
@@ -46,6 +48,14 @@ def survey(
                 yield to_batch(_rows({i: counted}), SCHEMA)
                 counted.clear()
     yield to_batch([*_rows(values), *((i, None, 0, s.to_bytes()) for i, s in summaries.items())], SCHEMA)
+
+
+def merge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Merge the summaries of each row, which come as a list of some kilobytes per partition."""
+    for batch in batches:
+        codes, values, n = (batch.column(name).to_pylist() for name in ("code", "value", "n"))
+        summaries = [sketches.merge(s) if s else None for s in batch.column("summaries").to_pylist()]
+        yield to_batch(list(zip(codes, values, n, summaries, strict=True)), SCHEMA)
 
 
 def _rows(values: dict[int, Counter[str]]) -> Iterator[tuple[Any, ...]]:

@@ -57,7 +57,8 @@ def write_rows(attempt: Attempt, table: str, rows: Iterable[Mapping[str, Any]]) 
 def read_states(context: RunContext, runs: Mapping[date, Run]) -> dict[date, DayStates]:
     """Read the states of some days as their runs made them.
 
-    Cost: one job where a day is asked for: some thousand small rows a day.
+    Cost: one job where a day is asked for. They are on the driver: one row per metric and segment, about
+    3,000 a day by the packaged contract, of at most 31 days, whatever the number of customers and partitions.
     """
     if not runs:
         return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,38 @@ def counted(partitions: list[list[list[Any]]]) -> tuple[DayStates, kernel.Sample
                 by_block.setdefault(block, []).append(state)
     blocks = {block: kernel.merge_block(block, states) for block, states in by_block.items()}
     return kernel.to_states(PLAN, blocks), kernel.to_sample(blocks, limit=20)
+
+
+def met(states: list[tuple[int, bytes]], keys: list[int]) -> list[tuple[int, bytes]]:
+    """Merge states of one block and key as Spark hands them over: rows with lists, in one batch."""
+    lists: dict[tuple[int, int], list[bytes]] = {}
+    for (block, state), key in zip(states, keys, strict=True):
+        lists.setdefault((block, key), []).append(state)
+    rows = [{"block": block, "part": key, "states": of} for (block, key), of in lists.items()]
+    (out,) = kernel.merge([pa.RecordBatch.from_pylist(rows)])
+    return list(zip(out.column("block").to_pylist(), out.column("state").to_pylist(), strict=True))
+
+
+def test_states_merged_in_two_steps_are_those_merged_at_once() -> None:
+    values = np.random.default_rng(3).normal(0, 1e6, (130, 5))
+    partitions = [
+        [[(100 * p + i, v, i, ("free", "paid", None)[i % 3], i % 2 == 0) for i, v in enumerate(row)]]
+        for p, row in enumerate(values)
+    ]
+    states, of_partition = [], []
+    for number, partition in enumerate(partitions):
+        for out in kernel.count(map(batch, partition), LAYOUT):
+            states += zip(out.column("block").to_pylist(), out.column("state").to_pylist(), strict=True)
+            of_partition += [number] * out.num_rows
+    some = met(states, [number % 64 for number in of_partition])
+    assert len(some) == 64 * 4  # two metrics, customers, the sample
+    blocks = {block: pickle.loads(state) for block, state in met(some, [0] * len(some))}
+    together, expected = counted(partitions)
+    assert kernel.to_states(PLAN, blocks) == together
+    drawn = kernel.to_sample(blocks, limit=20)
+    assert drawn is not None and expected is not None
+    assert drawn.rows.tobytes() == expected.rows.tobytes()
+    assert (drawn.hashes == expected.hashes).all()
 
 
 def segments_of(row: Any) -> dict[str, str]:

@@ -41,3 +41,20 @@ def test_nulls_and_what_has_no_finite_square_are_not_looked_at() -> None:
     rows = part.to_pylist()
     assert [(r["code"], r["value"], r["n"]) for r in rows] == [(0, "x", 2), (1, None, 0)]
     assert estimate_quantile(merge([rows[1]["summary"]]), 0.5) is None
+
+
+def test_summaries_of_partitions_are_merged_and_values_stay() -> None:
+    parts = [
+        next(survey_kernel.survey([batch(["x"], [v])], (False, True), (None, 0))).column("summary")[1].as_py()
+        for v in (1.0, 2.0, 3.0)
+    ]
+    rows = [
+        {"code": 1, "value": None, "n": 0, "summaries": parts},
+        {"code": 0, "value": "x", "n": 3, "summaries": []},
+    ]
+    (merged,) = survey_kernel.merge([pa.RecordBatch.from_pylist(rows)])
+    assert merged.column("summary").to_pylist() == [merge(parts), None]
+    assert merged.select(["code", "value", "n"]).to_pylist() == [
+        {"code": 1, "value": None, "n": 0},
+        {"code": 0, "value": "x", "n": 3},
+    ]
