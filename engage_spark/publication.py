@@ -30,6 +30,8 @@ PUBLISHED, REJECTED = "published", "rejected"
 RUN_ID, REPLACED_BY = "_run_id", "_replaced_by"
 GIVEN_UP = "given_up"
 """Input of a run of a log: the runs whose events were lost, and which readers miss no longer."""
+CHECKS_OF = "checks_of_"
+"""What the name of an input begins with that is a delivery of whose checks a run tells, not of its rows."""
 _MAKERS = ("ingest", "features", "graph")
 """Stages whose tables others are made from. Their names are such as `ingest:customers`."""
 
@@ -169,6 +171,14 @@ class Publication:
             and state != self.log_state(str(stage), until=run.snapshot_date)
         )
         return (*self.replaced_inputs(run), *changed)
+
+    def changed_checks(self, run: Run, tables: Iterable[str]) -> tuple[str, ...]:
+        """Name those of `tables` that were delivered again for a run's day since it took what their checks
+        gave: what it tells of them is of an earlier delivery, or of none. Its other rows are as they were.
+        """
+        now = {table: self.published.get((f"ingest:{table}", run.snapshot_date)) for table in tables}
+        taken = {table: run.inputs.get(f"{CHECKS_OF}{table}", run.inputs.get(table)) for table in now}
+        return tuple(t for t, present in now.items() if present is not None and present.run_id != taken[t])
 
     def _inputs(self, run: Run) -> dict[str, tuple[str, date, str]]:
         """Return stage, day and run of each snapshot table and day that a run names, by that name."""

@@ -181,6 +181,11 @@ class AnalyticsSpec:
         """Whether the contract says who is active."""
         return any(m.name == ACTIVE for m in self.metrics)
 
+    @property
+    def checked_tables(self) -> frozenset[str]:
+        """The tables of whose checks claims tell."""
+        return frozenset(c.table for c in self.claims if c.table is not None)
+
     def metric(self, name: str) -> MetricSpec:
         """Return a metric by its name."""
         return next(m for m in self.metrics if m.name == name)

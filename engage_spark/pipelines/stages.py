@@ -14,6 +14,7 @@ SPLITS = "splits"
 TRAINING_RUNS = "training_runs"
 MODEL_MONITORING = "model_monitoring"
 ANALYTICS_STATES = "analytics_states"
+CLAIMS = "claims"
 ANALYTICS = (
     ANALYTICS_STATES,
     "segments",
@@ -22,7 +23,7 @@ ANALYTICS = (
     "correlations",
     "changes",
     "indicators",
-    "claims",
+    CLAIMS,
 )
 """The tables of a stage `analyze`, in the order in which they are made."""
 

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engage_spark.contract import Contract, load_contract
+from engage_spark.contract.analytics import analytics_spec_of
+from engage_spark.contract.analytics_spec import AnalyticsSpec
 from engage_spark.errors import ConfigurationError, InputError, NotPublishedError
+from engage_spark.pipelines.stages import ANALYZE, CLAIMS
 from engage_spark.pipelines.views import Rows, View, views_of
 from engage_spark.publication import RUN_ID, RUNS, Publication, Run
 from engage_spark.reader.delta_files import DeltaFiles, translate_delta_errors
@@ -97,6 +100,10 @@ class OpenLake:
         """Every name that can be asked by, with what it stands for."""
         return {view.name: view for view in views_of(self.contract)}
 
+    @cached_property
+    def _spec(self) -> AnalyticsSpec:
+        return analytics_spec_of(self.contract)
+
     @property
     def publication(self) -> Publication:
         """What readers see, by the rows of `runs`, which are read once."""
@@ -113,6 +120,14 @@ class OpenLake:
         """Return the days of a table that are published, oldest first."""
         view = self._view(name)
         return tuple(sorted({run.snapshot_date for run in view.runs(self.publication).values()}))
+
+    def claims_of_earlier_checks(self, day: date) -> dict[str, str]:
+        """Return the claims of a day that tell of the checks of an earlier delivery, and whose: a table that
+        was delivered again for the day since `analyze` judged it. All other rows of the day are as they were.
+        """
+        run, spec = self.publication.visible(ANALYZE).get(day), self._spec
+        changed = self.publication.changed_checks(run, spec.checked_tables) if run is not None else ()
+        return {c.name: c.table for c in spec.claims if c.table is not None and c.table in changed}
 
     def versions(self, names: Sequence[str]) -> dict[str, int]:
         """Return the Delta version that each of these tables, or `runs`, is read at."""
@@ -286,6 +301,8 @@ class OpenLake:
             rows = self._files.dataset(view.stored)
             return self._columns_of(view, rows, view.condition(runs, rows.schema.names, quoted))
         self._require_present(view, runs, as_of if isinstance(as_of, date) else None)
+        if view.stored == CLAIMS:
+            self._warn_of_earlier_checks({run.snapshot_date for run in runs.values()})
         if any(view.stored in run.outputs for run in runs.values()):
             rows = self._files.dataset(view.stored, runs=(view.run_column, runs.keys()))
         else:  # such as changes of a single snapshot
@@ -314,6 +331,16 @@ class OpenLake:
             for day, run in publication.published_days(stage).items()
             if publication.replaced_inputs(run)
         ]
+
+    def _warn_of_earlier_checks(self, days: Collection[date]) -> None:
+        """Say of which days' claims some tell of the checks of an earlier delivery."""
+        for day in sorted(days):
+            if tables := sorted(set(self.claims_of_earlier_checks(day).values())):
+                warnings.warn(
+                    f"claims of {day} on the checks of {', '.join(tables)} tell of an earlier delivery; "
+                    "run `engage-spark analyze` again; it judges them anew",
+                    stacklevel=2,
+                )
 
     def _require_present(self, view: View, runs: dict[str, Run], as_of: date | None) -> None:
         """Refuse a day, or warn of days, whose published rows are not in the table any more."""

@@ -108,6 +108,22 @@ def test_a_graph_sees_that_its_log_got_events_up_to_its_day() -> None:
     assert seen(GRAPH, customers, events, graph, tomorrow, late) == {D1: "g"}, "its rows are still of one day"
 
 
+def test_what_is_told_of_the_checks_of_a_delivery_is_of_an_earlier_one_after_the_next() -> None:
+    customers, events = run(CUSTOMERS, "a"), run(EVENTS, "e", kind=Kind.LOG)
+    analyzed = run("analyze", "z", inputs={"customers": "a", "checks_of_events": "e"})
+    tables = ("customers", "events", "never_delivered")
+
+    def changed(*later: Run) -> tuple[str, ...]:
+        return Publication((customers, events, analyzed, *later)).changed_checks(analyzed, tables)
+
+    again = replace(events, run_id="e2", attempt=2)
+    for other in ((), (replace(again, status=REJECTED),), (replace(again, snapshot_date=D0),)):
+        assert changed(*other) == ()
+    assert changed(again) == ("events",)
+    assert seen("analyze", customers, events, analyzed, again) == {D1: "z"}, "all else is as it was"
+    assert changed(run("ingest:never_delivered", "n", kind=Kind.LOG)) == ("never_delivered",)
+
+
 def test_a_log_holds_the_events_of_all_published_runs() -> None:
     runs = (
         run(EVENTS, "a", kind=Kind.LOG),

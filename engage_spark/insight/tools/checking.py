@@ -41,7 +41,7 @@ def check_claim(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     name, verdict = given(arguments, "claim"), given(arguments, "verdict")
     day = reader.day("claims", given(arguments, "as_of"))
     words = reader.words
-    specs = {c.name: c for c in words.spec.claims}
+    specs, earlier = {c.name: c for c in words.spec.claims}, reader.lake.claims_of_earlier_checks(day)
     lines = [r for r in reader.of_day("claims", day) if r["claim"] in specs]
     origin, hidden, small = reader.origin("claims", day), reader.states(day), small_claims(lines)
     small |= {r["claim"] for r in lines if _is_gate_of_few(reader, specs[r["claim"]], r)}
@@ -54,7 +54,7 @@ def check_claim(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         one = next((r for r in shown if r["claim"] == name), None)
         if one is None:
             raise suppressed(f"the customers of the claim {name}")
-        return _one_claim(words, arguments, origin, specs[name], one)
+        return _one_claim(words, arguments, origin, specs[name], one, _earlier_notes(earlier, [one]))
     order = {v: i for i, v in enumerate(VERDICTS)}
     rows = sorted(
         (r for r in shown if verdict in (None, r["verdict"])),
@@ -84,7 +84,21 @@ def check_claim(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         ),
         rows=tuple(_claim_row(words, specs[r["claim"]], r) for r in rows),
         origin=origin,
-        notes=(_VERDICT_NOTE, *((HIDDEN_NOTE,) if len(shown) < len(lines) else ())),
+        notes=(
+            _VERDICT_NOTE,
+            *((HIDDEN_NOTE,) if len(shown) < len(lines) else ()),
+            *_earlier_notes(earlier, rows),
+        ),
+    )
+
+
+def _earlier_notes(earlier: Mapping[str, str], rows: Sequence[Row]) -> tuple[str, ...]:
+    """Say whose checks some verdicts tell of as an earlier delivery had them."""
+    tables = sorted({earlier[r["claim"]] for r in rows if r["claim"] in earlier})
+    return tuple(
+        f"{table} was delivered again since: what is told of its checks is of an earlier delivery, until "
+        "`engage-spark analyze` has run again."
+        for table in tables
     )
 
 
@@ -128,7 +142,12 @@ def _n(claim: ClaimSpec, r: Row) -> int:
 
 
 def _one_claim(
-    words: Vocabulary, arguments: Mapping[str, Any], origin: Origin, claim: ClaimSpec, r: Row
+    words: Vocabulary,
+    arguments: Mapping[str, Any],
+    origin: Origin,
+    claim: ClaimSpec,
+    r: Row,
+    notes: Sequence[str],
 ) -> Answer:
     parts: dict[str, Any] = {"unit": r["unit"], "n": _n(claim, r), "filter": _whom(words, claim)}
     measured = Estimate(r["measured"], r["lower"], r["upper"])
@@ -142,7 +161,7 @@ def _one_claim(
     if r["measured"] is not None:
         facts.append(estimate_fact(origin, "measured", measured, **parts))
     facts.append(fact(origin, "explanation", r["explanation"]))
-    return Answer(tool="check_claim", arguments=arguments, facts=tuple(facts), notes=(_VERDICT_NOTE,))
+    return Answer(tool="check_claim", arguments=arguments, facts=tuple(facts), notes=(_VERDICT_NOTE, *notes))
 
 
 def _claim_row(words: Vocabulary, claim: ClaimSpec, r: Row) -> tuple[Value, ...]:

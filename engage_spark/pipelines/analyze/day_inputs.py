@@ -24,7 +24,7 @@ from engage_spark.lake.run_log import QUALITY_RESULTS
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.runner import require_same_runs
 from engage_spark.pipelines.stages import features_stage, graph_stage, ingest_stage
-from engage_spark.publication import Run
+from engage_spark.publication import CHECKS_OF, Run
 from engage_spark.spark.joins import join_required
 from engage_spark.spark.schema import column_named
 
@@ -49,7 +49,7 @@ class DayInputs:
     @property
     def checks(self) -> dict[str, str]:
         """What identifies the results of checks, for a run_id."""
-        return {f"checks_of_{table}": run.run_id for table, run in self.checked.items()}
+        return {f"{CHECKS_OF}{table}": run.run_id for table, run in self.checked.items()}
 
 
 def source_stages(context: RunContext, spec: AnalyticsSpec) -> dict[str, tuple[Table, str]]:
@@ -73,8 +73,7 @@ def find_day_inputs(context: RunContext, spec: AnalyticsSpec) -> dict[date, DayI
     published = {
         table: publication.published_days(stage) for table, (_, stage) in source_stages(context, spec).items()
     }
-    tables = {c.table for c in spec.claims if c.table is not None}
-    deliveries = {t: publication.published_days(f"ingest:{t}") for t in sorted(tables)}
+    deliveries = {t: publication.published_days(f"ingest:{t}") for t in sorted(spec.checked_tables)}
     by_day = {}
     for day in published[entity]:
         runs = {

@@ -288,6 +288,12 @@ def claims(source: Source) -> PageSection:
         f"{len(rows):,} statements about these data, held against them: {listed}. A verdict follows from an "
         "interval; where the interval spans both sides, it cannot be told."
     ]
+    earlier = source.lake.claims_of_earlier_checks(day)
+    if tables := sorted({earlier[r["claim"]] for r in rows if r["claim"] in earlier}):
+        lead.append(
+            f"Claims on the checks of {', '.join(tables)} tell of an earlier delivery than the one that is "
+            "published for this day. `engage-spark analyze` judges them anew."
+        )
     return PageSection(
         key="claims",
         title="Claims",
@@ -333,12 +339,18 @@ def _of_hidden_groups(source: Source) -> frozenset[str]:
     return frozenset(hidden)
 
 
+def _why(row: Row, *, is_earlier: bool) -> str | None:
+    text: str | None = row["explanation"]
+    return f"Of an earlier delivery. {text}" if is_earlier and text else text
+
+
 def _claim_list(source: Source, rows: list[Row], day: Any) -> Grid:
     order = ("contradicted", "absent", "weaker", "cannot_be_told", "holds")
     ordered = sorted(
         rows, key=lambda r: (order.index(r["verdict"]) if r["verdict"] in order else len(order), r["claim"])
     )
     small = small_claims(rows) | _of_hidden_groups(source)
+    earlier = source.lake.claims_of_earlier_checks(day)
     return Grid(
         title="Every claim",
         columns=(
@@ -364,7 +376,7 @@ def _claim_list(source: Source, rows: list[Row], day: Any) -> Grid:
                 None if r["claim"] in small else r["n"],
                 f"fewer than {SMALLEST_GROUP} customers, or next to such a group"
                 if r["claim"] in small
-                else r["explanation"],
+                else _why(r, is_earlier=r["claim"] in earlier),
                 r["kind"],
                 r["source"],
                 f"{r['claim']}, version {r['version']}",

@@ -30,6 +30,8 @@ from tests.support.deliveries import (
     content,
     customers,
     deliver,
+    deliver_log,
+    events,
     run_log,
     settings_of,
     stations,
@@ -232,6 +234,33 @@ def test_another_business_goes_through_without_code(
     }
     assert whole["rides_started"]["mean"] == pytest.approx(rows["rides_started"].astype(float).mean())
     assert all(math.isfinite(r["mean"]) for r in whole.values() if r["customer_days"])
+
+
+def test_a_log_that_is_delivered_again_leaves_its_claims_behind_until_the_next_analysis(
+    spark: SparkSession, session_settings: Settings, tmp_path: Path
+) -> None:
+    settings = settings_of(session_settings, tmp_path, landed_at=f"{DAYS[0]}T12:00:00Z")
+    rides, day = BIKES.logs[0], date.fromisoformat(DAYS[0])
+    pairs: list[tuple[str | None, str | None]] = [(f"ST{i:04d}", f"ST{i + 1:04d}") for i in range(8)]
+    deliver(stations(12), BIKES, tmp_path, DAYS[0])
+    deliver_log(events(rides, pairs, [DAYS[0]]), rides, tmp_path)
+    run_ingest(spark, settings, contract=BIKES)
+    (first,) = run_analyze(spark, settings, contract=BIKES).days
+
+    def verdict() -> tuple[str, int]:
+        query = f"SELECT verdict, n FROM claims WHERE claim = '{rides.name}_references'"
+        (row,) = open_lake(settings, contract=BIKES).sql(query).to_arrow().to_pylist()
+        return row["verdict"], row["n"]
+
+    assert verdict() == ("holds", 8)
+    assert open_lake(settings, contract=BIKES).claims_of_earlier_checks(day) == {}
+    deliver_log(events(rides, [*pairs, ("ST4444", "ST0001")], [DAYS[0]]), rides, tmp_path)
+    run_ingest(spark, settings, contract=BIKES)
+    with pytest.warns(UserWarning, match="on the checks of rides tell of an earlier delivery"):
+        assert verdict() == ("holds", 8)
+    (second,) = run_analyze(spark, settings, contract=BIKES).days
+    assert second.run_id != first.run_id and verdict() == ("contradicted", 9)
+    assert open_lake(settings, contract=BIKES).claims_of_earlier_checks(day) == {}
 
 
 def wide_contract(*, has_area: bool = True) -> Contract:

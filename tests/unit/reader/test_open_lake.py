@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -18,7 +19,8 @@ import pytest
 
 from engage_spark import open_lake
 from engage_spark.cli import main
-from engage_spark.contract import load_contract
+from engage_spark.contract import load_contract, system_contract
+from engage_spark.contract.analytics import analytics_spec_of
 from engage_spark.errors import ConfigurationError, InputError, NotPublishedError
 from engage_spark.publication import REJECTED
 from engage_spark.reader import OpenLake
@@ -315,6 +317,28 @@ def test_a_table_that_the_published_run_wrote_nothing_to_has_no_rows(tmp_path: P
     assert opened.sql("SELECT count(*) FROM changes").to_arrow()[0].to_pylist() == [0]
     with pytest.raises(ConfigurationError, match="segments"):
         opened.table("segments")
+
+
+def test_claims_on_the_checks_of_an_earlier_delivery_are_named(tmp_path: Path) -> None:
+    lake = SmallLake(tmp_path, BIKES)
+    lake.ingest(ENTITY, MONDAY, stations("A"), "m1")
+    lake.ingest(RIDES, MONDAY, [{"ride_id": "one"}], "r1", is_log=True)
+    (about, *_) = (c.name for c in analytics_spec_of(BIKES).claims if c.table == RIDES.name)
+    row = {"claim": about, "verdict": "holds", "snapshot_date": MONDAY, "run_id": "a1"}
+    lake.write(system_contract().table("claims"), [row], partition_by=["snapshot_date", "run_id"])
+    inputs = {ENTITY.name: "m1", f"checks_of_{RIDES.name}": "r1"}
+    lake.publish("analyze", MONDAY, "a1", rows=1, outputs={"claims": 0}, inputs=inputs)
+    opened = open_lake(lake.root, contract=BIKES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert codes(opened, "SELECT verdict FROM claims") == ["holds"]
+    assert opened.claims_of_earlier_checks(MONDAY) == {}
+    lake.ingest(RIDES, MONDAY, [{"ride_id": "two"}], "r2", is_log=True)
+    opened.refresh()
+    with pytest.warns(UserWarning, match="claims of 2025-10-20 on the checks of rides tell of an earlier"):
+        assert codes(opened, "SELECT verdict FROM claims") == ["holds"]
+    named = opened.claims_of_earlier_checks(MONDAY)
+    assert named[about] == RIDES.name and set(named.values()) == {RIDES.name}
 
 
 def test_mistakes_are_told_in_words(lake: OpenLake) -> None:

@@ -20,6 +20,7 @@ from engage_spark.cli import main
 from engage_spark.contract import Role, load_contract
 from engage_spark.contract.analytics import analytics_spec_of
 from engage_spark.errors import TransientError
+from engage_spark.insight import Insight
 from engage_spark.reader import OpenLake
 from engage_spark.report import Report, build_report
 from engage_spark.report.sections.columns import histogram_ends, merged_bins
@@ -27,6 +28,7 @@ from engage_spark.report.sections.findings import shown_pairs
 from engage_spark.report.sections.groups import estimate_of
 from engage_spark.report.source import Source, numeric_fields
 from tests.support.analysed_lake import NEWEST, analyse, analysed_lake
+from tests.support.counted_lake import counted_lake, made_customers
 from tests.support.lake_without_spark import SmallLake
 from tests.support.paths import DATA
 
@@ -161,6 +163,25 @@ def test_claims_are_listed_with_verdicts_the_contradicted_first(page: Report) ->
     verdicts = re.findall(r"class='verdict (\w*)'>([\w ]+)<", claims)
     assert [v for _, v in verdicts][:6] == ["contradicted"] * 5 + ["absent"]
     assert "25 statements" in claims and "5 cannot be told" in claims
+
+
+def test_claims_on_the_checks_of_an_earlier_delivery_say_so(tmp_path: Path) -> None:
+    rides = BIKES.logs[0]
+    lake = counted_lake(tmp_path, BIKES, {NEWEST: made_customers(BIKES, 60)})
+    before = section(build_report(open_lake(lake.root, contract=BIKES)), "claims")
+    assert f"{rides.name}_ranges" in before and "earlier delivery" not in before
+    lake.ingest(rides, NEWEST, [{"ride_id": "one"}], "r1", is_log=True)
+    opened = open_lake(lake.root, contract=BIKES)
+    after = section(build_report(opened), "claims")
+    assert "Claims on the checks of rides tell of an earlier delivery" in after
+    (row,) = re.findall(rf"<tr>(?:(?!</tr>).)*{rides.name}_ranges, version 1.*?</tr>", after)
+    assert "Of an earlier delivery. " in row
+    assert after.count("Of an earlier delivery. ") // 2 == len(opened.claims_of_earlier_checks(NEWEST))
+    tools = Insight(opened)
+    (note,) = (n for n in tools.call("check_claim").notes if "delivered again" in n)
+    assert note.startswith("rides was delivered again since")
+    assert note in tools.call("check_claim", {"claim": f"{rides.name}_ranges"}).notes
+    assert note not in tools.call("check_claim", {"claim": f"{BIKES.entity.name}_ranges"}).notes
 
 
 def test_quality_shows_rejected_attempts_and_broken_rules(page: Report) -> None:
