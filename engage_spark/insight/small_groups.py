@@ -12,10 +12,11 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from engage_spark.analytics import segment_suppression
 from engage_spark.analytics.rule_suppression import Sides, hidden_rules
 from engage_spark.analytics.states import CUSTOMERS, FALSE_SEGMENT, TRUE_SEGMENT, DayStates
 from engage_spark.contract.analytics_spec import AnalyticsSpec
-from engage_spark.numerics.suppression import hidden_groups, is_small
+from engage_spark.numerics.suppression import is_small
 
 Sizes = Mapping[str, int]
 """Customers, or values of a metric, by segment."""
@@ -29,7 +30,8 @@ def hidden_segments(customers: Sizes, *values: Sizes) -> frozenset[str]:
     """
     hidden: frozenset[str] = frozenset()
     for sizes in (customers, *values):
-        hidden |= hidden_groups({segment: [sizes[segment]] for segment in sorted(sizes)})
+        counts = {segment: [sizes[segment]] for segment in sorted(sizes)}
+        hidden |= segment_suppression.hidden_segments(counts)
     return hidden
 
 

@@ -11,12 +11,12 @@ from functools import cached_property
 from typing import Any
 
 from engage_spark.analytics.rule_suppression import Sides, hidden_rules
+from engage_spark.analytics.segment_suppression import hidden_segments
 from engage_spark.analytics.states import FALSE_SEGMENT, TRUE_SEGMENT
 from engage_spark.contract import Contract, Field, Role, Table, TableKind
 from engage_spark.contract.analytics import analytics_spec_of
 from engage_spark.contract.analytics_spec import AnalyticsSpec, DimensionKind
 from engage_spark.errors import NotPublishedError
-from engage_spark.numerics.suppression import hidden_groups
 from engage_spark.pipelines.stages import ANALYTICS, GRAPH_COMPARISON, MODEL_MONITORING
 from engage_spark.reader import OpenLake
 
@@ -162,7 +162,7 @@ class Source:
         for dimension, segments in counts.items():
             columns = sorted({c for by_column in segments.values() for c in by_column})
             table = {s: [by_column.get(c) for c in columns] for s, by_column in sorted(segments.items())}
-            hidden[dimension] = hidden_groups(table)
+            hidden[dimension] = hidden_segments(table)
         for rule in hidden_rules(self.spec, self._rule_sizes(counts), hidden):
             hidden[rule] = frozenset(counts[rule]) | {TRUE_SEGMENT, FALSE_SEGMENT}
         return hidden
@@ -227,7 +227,7 @@ class Source:
             width = max(map(len, segments.values()))
             padded = {s: [*n, *[0] * (width - len(n))] for s, n in segments.items()}
             elsewhere = self.hidden.get(dimension, frozenset())
-            for segment in hidden_groups(padded, hidden_elsewhere=elsewhere):
+            for segment in hidden_segments(padded, hidden_elsewhere=elsewhere):
                 hidden.add((dimension, segment, metric))
         return frozenset(hidden)
 

@@ -28,6 +28,7 @@ _LEFT_OUT: Mapping[str, frozenset[str]] = {
 }
 """Value columns that are left to the table where another value says more."""
 _TRUE = "true"
+_MISSING = "missing values"
 
 
 def number(value: float, unit: str | None = None, *, is_difference: bool = False) -> str:
@@ -88,6 +89,8 @@ def sentence(fact: Evidence) -> str:
             "not known" if fact.value is None else words(str(fact.value)) if not subject else str(fact.value)
         )
         return f"{capital(words(fact.label))}{whom}: {value}."
+    if measure == _MISSING and fact.n is not None:
+        return _missing(fact, ", ".join(map(words, subject)), whom)
     value = number(fact.value, fact.unit, is_difference=_is_difference(fact.label))
     if not subject and fact.unit == "customers":
         return (
@@ -101,6 +104,14 @@ def sentence(fact: Evidence) -> str:
     times = " times" if measure in _LIFT and fact.unit == "ratio" else ""
     verb = "are" if measure.endswith("values") else "is"
     return f"The {words(measure)} of {name}{whom} {verb} {value}{times}{_precision(fact)}."
+
+
+def _missing(fact: Evidence, name: str, whom: str) -> str:
+    """Return how many of which customers have no value of a metric."""
+    if not fact.value:
+        return f"All {fact.n:,} customers{whom} have a value of {name}."
+    verb = "has" if fact.value == 1 else "have"
+    return f"{fact.value:,} of {fact.n:,} customers{whom} {verb} no value of {name}."
 
 
 def _whom(of: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from engage_spark.analytics.claim_suppression import small_claims
 from engage_spark.analytics.intervals import Estimate
 from engage_spark.analytics.states import CUSTOMERS, FALSE_SEGMENT, TRUE_SEGMENT
-from engage_spark.contract import Table
+from engage_spark.contract import Severity, Table
 from engage_spark.contract.analytics_spec import ClaimSpec
 from engage_spark.contract.statements import ClaimKind
 from engage_spark.errors import NotPublishedError
@@ -180,6 +180,8 @@ def data_quality(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     origin = Origin(table=RUNS, version=version, run=run.run_id, as_of=run.snapshot_date)
     everything = reader.lake.quality_results([run.run_id])
     few = gates_of_few(reader.words.contract.table(table), everything)
+    if table == reader.words.contract.entity.name:
+        few |= rules_of_few(reader.words.contract.entity, everything)
     results = [
         r | {"measured": None, "violations": None} if r["rule_name"] in few else r
         for r in everything
@@ -244,6 +246,18 @@ def gates_of_few(table: Table, results: Sequence[Row]) -> frozenset[str]:
         rest = max(0, wholes[column] - sum(n for (n,) in shares.values()))
         few |= {name for name in hidden_groups(shares | {None: [rest]}) if name is not None}
     return frozenset(few)
+
+
+def rules_of_few(entity: Table, results: Sequence[Row]) -> frozenset[str]:
+    """Return the rules that fewer than 20 customers broke who are in the lake nevertheless: they may be a
+    segment that is hidden, such as those without a value. Whom a critical rule put aside is in none.
+    """
+    gates = {g.name for g in entity.gates}
+    return frozenset(
+        r["rule_name"]
+        for r in results
+        if r["rule_name"] not in gates and r["severity"] != Severity.CRITICAL and is_small(r["violations"])
+    )
 
 
 def _attempts(reader: LakeReader, table: str, stage: str, as_of: date | None) -> tuple[Run, Sequence[Run]]:

@@ -15,13 +15,16 @@ from engage_spark.insight.evidence import EVERYONE, Column, ColumnRole, Evidence
 from engage_spark.insight.failures import BadArgumentError, SuppressedError, quote
 from engage_spark.insight.small_groups import HiddenSegments
 from engage_spark.insight.vocabulary import Vocabulary
-from engage_spark.numerics.suppression import SMALLEST_GROUP
+from engage_spark.numerics.suppression import SMALLEST_GROUP, is_small
 
 SHARE = "share"
 """The unit of fractions: shares, rates and probabilities."""
 ASSOCIATION = "What goes together is an association: nothing here says that one causes the other."
 HIDDEN_NOTE = (
     f"Groups with fewer than {SMALLEST_GROUP} customers are not shown, nor those that would give them away."
+)
+FEW_MISSING_NOTE = (
+    f"Where fewer than {SMALLEST_GROUP} customers have no value, figures that tell how many are left out."
 )
 DAY_COLUMNS = (Column(name="snapshot", role=ColumnRole.TEXT), Column(name="run", role=ColumnRole.TEXT))
 GROUP_COLUMNS = (
@@ -163,6 +166,11 @@ def notes_on(words: Vocabulary, *metrics: str) -> tuple[str, ...]:
         f"{m} counts over the last {words.metrics[m].rolling_days} days: values of days do not add up."
         for m in rolling[:3]
     )
+
+
+def lacks_for_few(state: MetricState | None) -> bool:
+    """Return whether so few customers have no value that it must not be told how many."""
+    return state is not None and is_small(state.nulls)
 
 
 def given(arguments: Mapping[str, Any], name: str) -> Any:

@@ -11,6 +11,7 @@ from engage_spark.insight.evidence import Answer, Column, Evidence, Origin, Valu
 from engage_spark.insight.failures import BadArgumentError, SuppressedError
 from engage_spark.insight.lake_reader import LakeReader, Row
 from engage_spark.insight.tools.common import (
+    FEW_MISSING_NOTE,
     GROUP_COLUMNS,
     HIDDEN_NOTE,
     N_COLUMN,
@@ -21,6 +22,7 @@ from engage_spark.insight.tools.common import (
     fact,
     filter_of,
     given,
+    lacks_for_few,
     measure_of,
     notes_on,
     require_shown,
@@ -46,7 +48,9 @@ def describe(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     _require_segment_of(dimension, segment)
     at = (dimension or ALL, segment or ALL)
     require_shown(hidden, dimension, segment, CUSTOMERS)
-    facts, notes = [_customers(origin, states, at, dimension, segment)], list[str]()
+    facts, notes = list[Evidence](), list[str]()
+    if metric is None or not lacks_for_few(states.get(*at, metric)):
+        facts.append(_customers(origin, states, at, dimension, segment))
     asked = [metric] if metric else [*words.targets, *(["active"] if words.spec.has_retention else [])]
     for name in asked:
         is_hidden = at[1] in hidden.of(at[0], name)
@@ -59,6 +63,7 @@ def describe(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
             reader, origin, name, state, at, filter_of(dimension, segment), brief=metric is None
         )
         notes += notes_on(words, name)
+        notes += [FEW_MISSING_NOTE] if lacks_for_few(state) and FEW_MISSING_NOTE not in notes else []
     if any("quantile" in f.label for f in facts):
         notes.append(_QUANTILE_NOTE)
     return Answer(tool="describe", arguments=arguments, facts=tuple(facts), notes=tuple(notes))
@@ -87,13 +92,19 @@ def _of_metric(
     *,
     brief: bool,
 ) -> list[Evidence]:
+    """Return the figures of a metric, or its mean alone beside the number of customers (`brief`)."""
     words, n = reader.words, 0 if state is None else state.n
     unit, parts = unit_of(words, metric), {"n": n, "filter": whom}
     label = f"{metric}: {measure_of(words, metric)}"
-    facts = [estimate_fact(origin, label, estimate_of(words, metric, state), unit=unit, **parts)]
+    estimate = estimate_of(words, metric, state)
+    if brief and lacks_for_few(state):
+        return [fact(origin, label, _rounded(estimate.value), unit=unit, filter=whom)]
+    facts = [estimate_fact(origin, label, estimate, unit=unit, **parts)]
     if brief or state is None or not n:
         return facts
-    facts.append(fact(origin, f"{metric}: missing values", state.nulls, unit=CUSTOMERS, **parts))
+    if not lacks_for_few(state):
+        of_all = {**parts, "n": n + state.nulls}
+        facts.append(fact(origin, f"{metric}: missing values", state.nulls, unit=CUSTOMERS, **of_all))
     if unit == SHARE:
         return facts
     deviation = state.standard_deviation
@@ -104,6 +115,11 @@ def _of_metric(
         for q, value in quantiles.items()
     ]
     return facts
+
+
+def _rounded(value: float | None) -> float | None:
+    """Return a value with three digits: all of them would tell of how many it is the mean."""
+    return None if value is None else float(f"{value:.3g}")
 
 
 def quantile_name(order: float) -> str:

@@ -20,6 +20,7 @@ from engage_spark.insight.registry import MOST_ROWS
 from engage_spark.insight.small_groups import hidden_segments
 from engage_spark.insight.tools.common import (
     DAY_COLUMNS,
+    FEW_MISSING_NOTE,
     GROUP_COLUMNS,
     HIDDEN_NOTE,
     INTERVAL_COLUMNS,
@@ -31,6 +32,7 @@ from engage_spark.insight.tools.common import (
     filter_of,
     given,
     is_clear,
+    lacks_for_few,
     measure_of,
     notes_on,
     require_counted,
@@ -253,11 +255,13 @@ def what_changed(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         parts, n_hidden = _changed_segments(reader, (previous, day), everything, dimension, metric)
     facts = [_whole_change(reader, origin, r) for r in wholes if metric or r["metric"] == CUSTOMERS]
     ordered = sorted((r for r in wholes if metric or r["metric"] != CUSTOMERS), key=_surety, reverse=True)
-    rows = [_change_row(reader, r) for r in (parts if dimension else ordered)]
+    few = set() if metric else _metrics_of_few_missing(reader, (previous, day), ordered)
+    rows = [_change_row(reader, r, has_n=r["metric"] not in few) for r in (parts if dimension else ordered)]
     notes = [f"Compared with the snapshot of {previous}.", *notes_on(words, *([metric] if metric else []))]
     if dimension is not None and metric != CUSTOMERS:
         notes.append("mix and rate of all segments sum to the change of the whole.")
     notes += [HIDDEN_NOTE] if n_hidden else []
+    notes += [FEW_MISSING_NOTE] if few else []
     return Answer(
         tool="what_changed",
         arguments=arguments,
@@ -321,7 +325,17 @@ def _change_columns() -> tuple[Column, ...]:
     )
 
 
-def _change_row(reader: LakeReader, r: Row) -> tuple[Value, ...]:
+def _metrics_of_few_missing(
+    reader: LakeReader, days: tuple[date, date], lines: Sequence[Row]
+) -> frozenset[str]:
+    """Return the metrics that few have no value of on one of two days: their n is not beside the number of
+    customers.
+    """
+    wholes = [reader.states(day).states.whole for day in days]
+    return frozenset(r["metric"] for r in lines if any(lacks_for_few(of(r["metric"])) for of in wholes))
+
+
+def _change_row(reader: LakeReader, r: Row, *, has_n: bool = True) -> tuple[Value, ...]:
     is_count, is_whole = r["metric"] == CUSTOMERS, r["segment"] == ALL
     before, after = (r["n_before"], r["n_after"]) if is_count else (r["mean_before"], r["mean_after"])
     verdict = None
@@ -339,7 +353,7 @@ def _change_row(reader: LakeReader, r: Row) -> tuple[Value, ...]:
         None if is_whole else r["mix"],
         None if is_whole else r["rate"],
         unit_of(reader.words, r["metric"]),
-        r["n_before"],
-        r["n_after"],
+        r["n_before"] if has_n else None,
+        r["n_after"] if has_n else None,
         verdict,
     )

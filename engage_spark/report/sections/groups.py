@@ -7,9 +7,10 @@ from math import isclose, sqrt
 from typing import Any
 
 from engage_spark.analytics.intervals import Estimate, share_estimate, student
+from engage_spark.analytics.segment_suppression import hidden_segments
 from engage_spark.contract.analytics_spec import DimensionKind
 from engage_spark.errors import NotPublishedError
-from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups, is_small
+from engage_spark.numerics.suppression import SMALLEST_GROUP, is_small
 from engage_spark.report.charts import bars, dots, lines
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import CUSTOMERS, Row, Source, texts
@@ -292,7 +293,7 @@ def _hidden_cohorts(source: Source, rows: list[Row]) -> frozenset[tuple[str, str
     for (key, metric), of_cohort in counts.items():
         table = {cohort: [by_day.get(d) for d in days] for cohort, by_day in sorted(of_cohort.items())}
         elsewhere = source.hidden.get(key, frozenset())
-        hidden |= {(key, metric, c) for c in hidden_groups(table, hidden_elsewhere=elsewhere)}
+        hidden |= {(key, metric, c) for c in hidden_segments(table, hidden_elsewhere=elsewhere)}
     return frozenset(hidden)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
+from engage_spark.analytics.segment_suppression import hidden_segments
+from engage_spark.numerics.suppression import SMALLEST_GROUP
 from engage_spark.report.charts import dots
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import Row, Source
@@ -266,7 +267,7 @@ def _hidden_members(rows: list[Row]) -> dict[tuple[str, str], frozenset[str]]:
     hidden = {}
     for key, members in counts.items():
         measures = sorted({m for by_measure in members.values() for m in by_measure})
-        hidden[key] = hidden_groups({g: [by.get(m) for m in measures] for g, by in members.items()})
+        hidden[key] = hidden_segments({g: [by.get(m) for m in measures] for g, by in members.items()})
     return hidden
 
 

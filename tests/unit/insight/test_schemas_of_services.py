@@ -57,6 +57,13 @@ def test_two_action_groups_hold_every_tool_once(tools: tuple[Tool, ...]) -> None
     assert sorted(names) == sorted(t.name for t in wire_tools(tools))
 
 
+def test_the_page_of_the_stack_counts_the_functions_as_they_are() -> None:
+    groups = bedrock.action_groups(tools_by(None))
+    first, second = (len(g["functionSchema"]["functions"]) for g in groups)
+    text = " ".join((ROOT / "deploy" / "bedrock" / "README.md").read_text(encoding="utf-8").split())
+    assert f"functions per action group ({first} in the one and {second} in the other here)" in text
+
+
 def test_a_group_without_a_tool_is_left_out() -> None:
     tools = tuple(t for t in tools_by(None) if t.group is ToolGroup.DESCRIPTIVE)
     assert [g["actionGroupName"] for g in bedrock.action_groups(tools)] == ["descriptive"]

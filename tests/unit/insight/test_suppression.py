@@ -21,8 +21,8 @@ from engage_spark.contract.analytics_spec import DimensionKind
 from engage_spark.errors import EngageError
 from engage_spark.insight import Answer, Insight, SuppressedError
 from engage_spark.insight.small_groups import HiddenSegments, hidden_segments
-from engage_spark.insight.tools.checking import gates_of_few
-from engage_spark.insight.tools.common import HIDDEN_NOTE
+from engage_spark.insight.tools.checking import gates_of_few, rules_of_few
+from engage_spark.insight.tools.common import FEW_MISSING_NOTE, HIDDEN_NOTE
 from engage_spark.insight.tools.over_time import _changed_segments
 from engage_spark.reader import open_lake
 from tests.support.counted_lake import counted_lake
@@ -260,3 +260,56 @@ def test_rules_of_one_field_do_not_tell_of_few_together() -> None:
     hidden = HiddenSegments(DayStates(states), spec)
     assert [name for name in rules if not hidden.of(name)] == ["gender_male", "churn_risk_login_over_14"]
     assert hidden.of("churn_risk_login_over_30", "churn_30_day") == {"true", "false"}
+
+
+def test_customers_without_a_value_cover_no_small_group(tmp_path: Path) -> None:
+    """The total less what is shown and less those without a value, whom describe counts, is never few."""
+    today = members(NEWEST)
+    today.loc[today["club"] == HOSTILE, "club"] = None
+    counted_lake(tmp_path, CONTRACT, {NEWEST: today})
+    insight = gym_insight(tmp_path)
+    rows = call(insight, "distribution", metric="customers", dimension="club")
+    shown = {r["segment"]: r["n"] for r in rows}
+    assert not {"Tiny", "Müller & Söhne"} & shown.keys(), "the next smallest club covers the one of 7"
+    n_without = int(today["club"].isna().sum())
+    assert len(today) - sum(n for s, n in shown.items() if s != "(null)") - n_without >= 20
+
+
+@pytest.mark.parametrize("null", ["(null)", "(missing)"])
+def test_who_has_no_value_is_hidden_when_few_and_covers_nobody(null: str) -> None:
+    assert hidden_segments({"tiny": 7, null: 76, "a": 200, "b": 300}) == {"tiny", "a"}
+    assert hidden_segments({null: 76, "a": 200, "b": 300}) == frozenset()
+    assert hidden_segments({null: 7, "a": 200, "b": 300}) == {null, "a"}
+
+
+def test_few_missing_values_are_not_told_beside_the_number_of_customers(tmp_path: Path) -> None:
+    """Neither as a figure, nor as the customers less those with a value."""
+    today = members(NEWEST)
+    before = members(DAYS[2])
+    today["minutes"] = [None if i < 7 else 10.0 + i % 50 for i in range(len(today))]
+    today["cancelled"] = [None if i < 9 else v for i, v in enumerate(today.cancelled)]
+    counted_lake(tmp_path, CONTRACT, {DAYS[2]: before, NEWEST: today})
+    insight = gym_insight(tmp_path)
+    minutes = insight.call("describe", {"metric": "minutes"})
+    assert "minutes: mean" in {f.label for f in minutes.facts} and FEW_MISSING_NOTE in minutes.notes
+    for arguments in ({"metric": "minutes"}, {}):
+        answer = insight.call("describe", arguments)
+        assert not {f.label for f in answer.facts if "missing" in f.label}
+        numbers = {x for f in answer.facts for x in (f.value, f.n) if isinstance(x, int)}
+        assert not {a - b for a in numbers for b in numbers} & set(range(1, 20)), arguments
+    (rate,) = (f for f in insight.call("describe").facts if f.label == "cancelled: rate")
+    assert (rate.n, rate.lower) == (None, None) and rate.value == round(rate.value, 3)
+    changes = insight.call("what_changed", {})
+    of_cancelled = next(r for r in rows_of(changes) if r["metric"] == "cancelled")
+    assert (of_cancelled["n"], of_cancelled["before_n"]) == (None, None)
+    assert FEW_MISSING_NOTE in changes.notes
+
+
+def test_rules_that_few_customers_of_the_lake_broke_do_not_tell_how_many() -> None:
+    results = [
+        {"rule_name": name, "severity": severity, "violations": n}
+        for name, severity, n in (("a", "warning", 7), ("b", "warning", 20), ("c", "critical", 7))
+    ]
+    assert rules_of_few(CONTRACT.entity, [*results, results[0] | {"rule_name": "d", "violations": 0}]) == {
+        "a"
+    }
