@@ -103,8 +103,8 @@ def _section(section: PageSection, ids: Iterator[int]) -> str:
 def _meta(part: Figure | Grid) -> str:
     n = f"{part.basis.n:,}" if isinstance(part.basis.n, int) else part.basis.n
     return (
-        f"<p class='meta'>Unit: {escaped(part.basis.unit)} · n = {escaped(n)} · "
-        f"as of {escaped(str(part.basis.as_of))}</p>"
+        f"<p class='meta'>Unit: {escaped(part.basis.unit)} · <span>n = {escaped(n)}</span> · "
+        f"<span>as of {escaped(str(part.basis.as_of))}</span></p>"
     )
 
 

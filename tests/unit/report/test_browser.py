@@ -158,3 +158,13 @@ def test_the_page_prints(tab: Tab, file: Path, tmp_path: Path) -> None:
     out = tmp_path / "page.pdf"
     tab.pdf(out)
     assert out.read_bytes().startswith(b"%PDF") and out.stat().st_size > 50_000
+
+
+def test_heads_of_tables_are_painted_on_every_printed_page(tab: Tab, file: Path) -> None:
+    """Chromium paints no button in the heads that it repeats: on paper there must be none."""
+    tab.open(file)
+    shape = "getComputedStyle(document.querySelector('thead button')).display"
+    assert tab.run(shape) != "contents"
+    tab.call("Emulation.setEmulatedMedia", media="print")
+    assert tab.run(shape) == "contents"
+    tab.colours("light")
