@@ -129,16 +129,15 @@ def serve(
 ) -> None:
     """Serve the tools to clients of the Model Context Protocol, until they go or Ctrl-C."""
     from engage_spark.insight import mcp_server
-    from engage_spark.insight.context_pack import context_pack
+    from engage_spark.insight.context_pack import LivePack
     from engage_spark.insight.replies import LakeSource
     from engage_spark.insight.session import offered_tools, open_insight
 
     settings = settings_of(ctx)
     contract = load_contract(settings.contract)
     tools = offered_tools(contract, settings.insight.without)
-    pages = {f"engage-spark://pack/{page.name}": page for page in context_pack(contract, tools=tools)}
     source = LakeSource(lambda: open_insight(settings))
-    server = mcp_server.build_server(source, tools, pages)
+    server = mcp_server.build_server(source, tools, LivePack(contract, tools))
     if http:
         require_free_port(mcp_server.LOOPBACK[0], port, setting="--port")
         console.stderr(f"serving on http://{mcp_server.LOOPBACK[0]}:{port}{mcp_server.PATH}")

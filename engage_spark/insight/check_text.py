@@ -18,6 +18,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from engage_spark.insight.evidence import Answer, ColumnRole, Evidence
+from engage_spark.insight.failures import BadArgumentError
 from engage_spark.insight.number_texts import (
     Hedge,
     Mention,
@@ -28,6 +29,8 @@ from engage_spark.insight.number_texts import (
     prepared,
 )
 
+SINGLE_CUSTOMERS = "single customers"
+"""The filter of answers whose rows are customers."""
 SHARE = "share"
 """The unit of fractions of customers, which texts may write as percent."""
 _CURRENCIES = {"$": "usd", "€": "eur", "£": "gbp", "¥": "jpy"}
@@ -97,8 +100,15 @@ def check_text(text: str, answers: Sequence[Answer]) -> tuple[TextProblem, ...]:
     "Twice" and "a third" are the numbers 2.0 and 0.33. Both ends of a range must be those of one interval, or
     both figures. A figure below 0 needs its sign, or a word that says so. A date must be a day of the
     evidence; a rank, a row of a table; and names, filters and notes of the answers that are quoted word for
-    word may hold any number. The numbers of a list that counts its lines are no statement.
+    word may hold any number. The numbers of a list that counts its lines are no statement. Words such as
+    hundreds, scores and dozens need a figure of that order, Roman numerals one of their number. "5 of 13"
+    needs both numbers, and such as "two of five" those or a figure that rounds to the part.
+    Errors: BadArgumentError for a text that is none, or answers that are none.
     """
+    if not isinstance(text, str):
+        raise BadArgumentError("text", f"must be a text, found {type(text).__name__}")
+    if not isinstance(answers, Sequence) or not all(isinstance(a, Answer) for a in answers):
+        raise BadArgumentError("answers", "must be a list of answers of the tools")
     evidence = [e for answer in answers for e in answer.evidence()]
     masked = _masked(prepared(text), _phrases(answers, evidence))
     mentions = mentions_of(masked)
@@ -127,7 +137,8 @@ class _Judge:
     def _complaint(self, mention: Mention) -> Complaint | None:
         if mention.kind in (MentionKind.NUMBER, MentionKind.FRACTION, MentionKind.MULTIPLE):
             is_there = next(self._matching(mention), None) is not None or self._is_year(mention)
-            return None if is_there else self._reason(mention)
+            are_there = bool(mention.parts) and all(any(self._matching(p)) for p in mention.parts)
+            return None if is_there or are_there else self._reason(mention)
         complaint, is_there = Complaint.UNREADABLE, False
         if mention.kind is MentionKind.DATE:
             complaint, is_there = Complaint.NO_DATE, any(map(self._is_day(mention), self.days))
@@ -135,7 +146,7 @@ class _Judge:
             complaint, is_there = Complaint.NO_RANK, mention.value <= max(1, self.most_rows)
         elif mention.kind is MentionKind.VAGUE:
             complaint = Complaint.NO_EVIDENCE
-            is_there = any(mention.value <= f.value < mention.value * 1000 for f in self.figures)
+            is_there = any(map(self._is_of_so_many(mention), self.figures))
         elif mention.kind is MentionKind.MARGIN:
             complaint = Complaint.NO_EVIDENCE
             is_there = any(map(self._is_half_width(mention), self._intervals))
@@ -144,6 +155,14 @@ class _Judge:
     def _is_year(self, mention: Mention) -> bool:
         """Return whether a bare number is the year of a day of the evidence."""
         return mention.text.isdigit() and any(mention.value == day.year for day in self.days)
+
+    def _is_of_so_many(self, mention: Mention) -> Callable[[_Figure], bool]:
+        ceiling = mention.ceiling or mention.value
+
+        def fits(figure: _Figure) -> bool:
+            return bool(_scales(mention, figure, self._units)) and mention.value <= figure.value < ceiling
+
+        return fits
 
     def _is_half_width(self, mention: Mention) -> Callable[[tuple[_Figure, _Figure]], bool]:
         def is_half(ends: tuple[_Figure, _Figure]) -> bool:
@@ -161,6 +180,8 @@ class _Judge:
 
     def _matching(self, mention: Mention) -> Iterator[_Figure]:
         for figure in self.figures:
+            if mention.parts and figure.interval is not None:
+                continue  # a part of a whole is a figure, and no end of what it may be
             for scale in _scales(mention, figure, self._units):
                 if self._sign_fits(mention, figure) and _rounds(mention, figure, scale):
                     yield figure
@@ -286,7 +307,7 @@ def _scales(mention: Mention, figure: _Figure, units: frozenset[str]) -> tuple[D
         fits = not figure.is_count and own in (SHARE, "percent", "ratio", "score", "")
         scale = Decimal("0.01") if own == "percent" else scale
     elif kind is UnitKind.NOUN and mention.unit in _CUSTOMERS:
-        fits = figure.is_count or own in _CUSTOMERS
+        fits = own in _CUSTOMERS
     elif kind is UnitKind.NOUN and mention.unit in units:
         fits = mention.unit in _words_of_unit(own)
     return (scale,) if fits else ()
@@ -313,7 +334,8 @@ def _figures(answers: Sequence[Answer], evidence: Iterable[Evidence]) -> Iterato
             yield _Figure(value=Decimal(e.n), unit="customers", is_count=True)
     for answer in answers:
         if answer.rows:
-            yield _Figure(value=Decimal(len(answer.rows)), unit="rows", is_count=True)
+            unit = "customers" if answer.filter == SINGLE_CUSTOMERS else "rows"
+            yield _Figure(value=Decimal(len(answer.rows)), unit=unit, is_count=True)
         texts = [i for i, c in enumerate(answer.columns) if c.role is ColumnRole.TEXT]
         for cell in (str(row[i]) for row in answer.rows for i in texts):
             if _NUMBER.fullmatch(cell):

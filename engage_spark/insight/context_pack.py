@@ -7,8 +7,10 @@ mask is hidden and masked here, too.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ from engage_spark.masking import cut, one_line
 from engage_spark.numerics.suppression import SMALLEST_GROUP
 from engage_spark.text_files import write_text
 
+_STATEMENTS = ("statements", "Statements about the data")
+_STATISTICS = ("statistics", "Statistics of the metrics")
 METADATA_ENDING = ".metadata.json"
 """Ends the name of the file that holds a page's metadata beside it, as knowledge bases in S3 read it."""
 _LONGEST = 300
@@ -70,11 +74,46 @@ def context_pack(
             if t.kind is not TableKind.SYSTEM
         ),
         _page(contract, "measures", "Metrics, groups and rules that point to targets", _measures(words)),
-        _page(contract, "statements", "Statements about the data", _statements(words.spec.claims, judging)),
+        _page(contract, *_STATEMENTS, _statements(words.spec.claims, judging)),
     ]
     if insight is not None and "describe" in offered:
-        pages.append(_page(contract, "statistics", "Statistics of the metrics", _statistics(words, insight)))
+        pages.append(_page(contract, *_STATISTICS, _statistics(words, insight)))
     return tuple(pages)
+
+
+@dataclass(frozen=True)
+class LivePack:
+    """The pages of a contract for who reads one at a time: what they have of the lake is of that moment."""
+
+    contract: Contract
+    tools: tuple[Tool, ...]
+
+    @cached_property
+    def _of_contract(self) -> dict[str, Page]:
+        return {page.name: page for page in context_pack(self.contract, tools=self.tools)}
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """The titles of all pages by their names; there are statistics where `describe` is offered."""
+        has_statistics = any(t.name == "describe" for t in self.tools)
+        titles = {name: page.title for name, page in self._of_contract.items()}
+        return titles | (dict([_STATISTICS]) if has_statistics else {})
+
+    def page(self, name: str, opened: Callable[[], Insight]) -> Page | None:
+        """Return a page; None where there is none of this name.
+
+        Errors: for the statistics what `describe` and `opened` raise where nothing is published. The page of
+        statements says so, or is without verdicts.
+        """
+        if name not in self.titles:
+            return None
+        words = Vocabulary(self.contract)
+        if name == _STATISTICS[0]:
+            return _page(self.contract, *_STATISTICS, _statistics(words, opened()))
+        if name == _STATEMENTS[0] and any(t.name == "check_claim" for t in self.tools):
+            with suppress(EngageError):
+                return _page(self.contract, *_STATEMENTS, _statements(words.spec.claims, opened()))
+        return self._of_contract[name]
 
 
 def write_pack(pages: Sequence[Page], folder: Path) -> list[Path]:

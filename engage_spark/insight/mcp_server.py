@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from engage_spark import __version__
-from engage_spark.errors import ConfigurationError
-from engage_spark.insight.context_pack import Page
+from engage_spark.errors import ConfigurationError, EngageError
+from engage_spark.insight.context_pack import LivePack, Page
+from engage_spark.insight.failures import quote
 from engage_spark.insight.registry import Tool
-from engage_spark.insight.replies import LakeSource, text_of, wire_tools
+from engage_spark.insight.replies import LakeSource, error_body, text_of, wire_tools
 from engage_spark.insight.schemas import READING, input_schema, output_schema, tool_text
 
 try:
     import anyio
-    from mcp import types
+    from mcp import MCPError, types
     from mcp.server import Server
     from mcp.server.stdio import stdio_server
 except ModuleNotFoundError as e:
@@ -24,21 +25,33 @@ except ModuleNotFoundError as e:
 
 NAME = "engage-spark"
 PATH = "/mcp"
+PAGES = "engage-spark://pack/"
+"""Begins the address of a page."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ANNOTATIONS = types.ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
 
 
-def build_server(
-    source: LakeSource, tools: tuple[Tool, ...], pages: Mapping[str, Page] | None = None
-) -> Server[Any]:
+def build_server(source: LakeSource, tools: tuple[Tool, ...], pack: LivePack | None = None) -> Server[Any]:
     """Return the server of these tools, with the pages of a context pack as resources by their address.
 
     Whatever a tool cannot answer is a result with `isError` and the failure's code, never a protocol error.
+    Resources have no such results: a page that is not there, or that the lake has nothing for, is an error of
+    the protocol, which names the pages, or has the failure as its data.
     """
     listed = listed_tools(tools)
-    known = dict(pages or {})
+    titles = {} if pack is None else {f"{PAGES}{name}": title for name, title in pack.titles.items()}
+
+    def page_at(uri: str) -> Page:
+        name = uri.removeprefix(PAGES)
+        try:
+            page = source.use(lambda opened: pack.page(name, opened)) if pack and uri in titles else None
+        except EngageError as e:
+            raise MCPError(types.INTERNAL_ERROR, e.message, error_body(e)) from None
+        if page is None:
+            raise MCPError(types.INVALID_PARAMS, f"there is no page {quote(uri)}", {"pages": list(titles)})
+        return page
 
     async def list_tools(_ctx: Any, _params: Any) -> types.ListToolsResult:
         return types.ListToolsResult(tools=listed)
@@ -53,15 +66,14 @@ def build_server(
     async def list_resources(_ctx: Any, _params: Any) -> types.ListResourcesResult:
         return types.ListResourcesResult(
             resources=[
-                types.Resource(uri=uri, name=page.name, title=page.title, mime_type="text/markdown")
-                for uri, page in known.items()
+                types.Resource(uri=uri, name=uri.removeprefix(PAGES), title=title, mime_type="text/markdown")
+                for uri, title in titles.items()
             ]
         )
 
     async def read_resource(_ctx: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-        page = known.get(params.uri)
-        text = f"There is no page here. Pages are: {', '.join(known)}" if page is None else page.text
-        contents = types.TextResourceContents(uri=params.uri, mime_type="text/markdown", text=text)
+        page = await anyio.to_thread.run_sync(page_at, params.uri)
+        contents = types.TextResourceContents(uri=params.uri, mime_type="text/markdown", text=page.text)
         return types.ReadResourceResult(contents=[contents])
 
     return Server(

@@ -14,6 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from engage_spark.insight.number_words import (
+    DECADES,
     FRACTIONS,
     MONTHS,
     MULTIPLES,
@@ -22,6 +23,7 @@ from engage_spark.insight.number_words import (
     SCALES,
     VAGUE,
     WORD_NUMBER,
+    number_of_roman,
     number_of_words,
 )
 
@@ -67,6 +69,7 @@ class Mention:
 
     `place` is the worth of its last written digit. `unit` is the sign or word of the unit. `year`, `month`
     and `day` are those of a date; None what it leaves out. `is_range_start`: the next mention is its end.
+    `ceiling` is what a vague number stays below. `parts` are the two numbers of such as 2 of 5.
     """
 
     kind: MentionKind
@@ -82,6 +85,8 @@ class Mention:
     month: int | None = None
     day: int | None = None
     is_range_start: bool = False
+    ceiling: Decimal | None = None
+    parts: tuple[Mention, ...] = ()
 
 
 LONGEST = 40
@@ -116,13 +121,39 @@ _HEDGES = (
 )
 _HEDGE = tuple((hedge, re.compile(rf"(?:^|(?<=\W))(?:{p})\s*(?:an?\s+)?$", re.I)) for hedge, p in _HEDGES)
 _WORD = rf"(?:{WORD_NUMBER}|{'|'.join(SCALE_WORDS)})"
+_PEOPLE = r"(?:customers?|people|persons?|users?|members?|clients?|subscribers?|accounts?)"
+_OF_PEOPLE = ("scores", "tens", "handful")
+"""Vague numbers only before what is counted: a score is a measure, too."""
+_VAGUE = "|".join(
+    word.replace(" ", r"\s+") + (rf"(?=\s+of\s+{_PEOPLE}\b)" if word in _OF_PEOPLE else "")
+    for word in sorted(VAGUE, key=len, reverse=True)
+)
+_BEFORE_SCORES = re.compile(
+    r"(?:^|[^\w\s]|\b(?:lost|los(?:e|es|ing)|ha(?:s|ve|d)|is|are|was|were|be|by|for|with|of|from|to|in|and|or|that|"
+    r"there|about|some|over|than|nearly|almost|many|only|we|us|saw|see|gained?|keep|kept|costs?))\s*$",
+    re.IGNORECASE,
+)
+"""What stands before scores of customers that are a number, and not the engagement scores of customers."""
+_RANKS = "|".join(sorted((w for w, n in ORDINALS.items() if n > 12), key=len, reverse=True))
+_ROMAN = re.compile(
+    r"(?<![\w.-])(?:(?P<upper>[IVXLCDM]{2,15})(?![\w-])(?!\.\w)"
+    rf"|(?P<any>[ivxlcdm]{{1,15}}|[IVXLCDM])(?=\s*(?:%|‰|per\s?cent\b|pct\b|percentage\b))"
+    rf"|(?P<counted>[ivxlcdm]{{2,15}})(?=\s+{_PEOPLE}\b))"
+)
+"""Roman numerals: capitals wherever they stand, and others before a percent sign or what is counted."""
+_NO_ROMAN = frozenset(("CI", "CV", "CD", "DC", "MD", "MI", "MC", "MIX", "XL", "XXL"))
+"""Capitals that are abbreviations."""
 _WORDS = re.compile(
-    rf"\b(?:(?P<fraction>(?:(?:an?|{WORD_NUMBER}|\d+)[\s-]+)?(?:{'|'.join(FRACTIONS)})s?)"
+    rf"\b(?:(?P<score>(?:(?:an?|{WORD_NUMBER})[\s-]+|two|three|four)score(?=\s+(?:of\s+)?{_PEOPLE}\b))"
+    rf"|(?P<couple>an?\s+(?:couple|pair)\s+of(?=\s+{_PEOPLE}\b))"
+    rf"|(?P<decade>{'|'.join(DECADES)})"
+    rf"|(?P<rank>{_RANKS})"
+    rf"|(?P<fraction>(?:(?:an?|{WORD_NUMBER}|\d+)[\s-]+)?(?:{'|'.join(FRACTIONS)})s?)"
     rf"|(?P<multiple>{'|'.join(MULTIPLES)})"
-    rf"|(?P<fold>(?:{WORD_NUMBER})-?fold)"
-    rf"|(?P<vague>{'|'.join(VAGUE)})"
+    rf"|(?P<fold>(?:{_WORD})[\s-]?fold)"
+    rf"|(?P<vague>{_VAGUE})"
     rf"|(?P<number>(?:(?:an?\s+)?{_WORD}(?:[\s-]+(?:and\s+)?(?:{_WORD}|point))*))"
-    rf"|(?P<ordinal>{'|'.join(ORDINALS)}))\b",
+    rf"|(?P<ordinal>{'|'.join(sorted(ORDINALS, key=len, reverse=True))}))\b",
     re.IGNORECASE,
 )
 _MIXED = re.compile(
@@ -141,6 +172,8 @@ _UNIT_OF_PART = re.compile(
 )
 _PART = Decimal("0.01")
 """The worth of the last digit of a fraction."""
+_WHOLES = frozenset(map(Decimal, (*range(2, 11), 12, 20, 100, 1_000)))
+"""Numbers that parts are said of, as in two of five: of others, both are numbers of the evidence."""
 _OUT_OF = re.compile(r"\s+(?:in|out of|of|of every|in every)\s+$", re.IGNORECASE)
 _TO = re.compile(r"\s*(?:[-–—]|to|and|through|until)\s*[$€£]?$", re.IGNORECASE)
 
@@ -170,14 +203,14 @@ def _is_part(char: str) -> bool:
 
 def may_hold_numbers(text: str) -> bool:
     """Return whether a text has a digit or a word of a number."""
-    return any(c.isdigit() for c in text) or _WORDS.search(text) is not None
+    return any(c.isdigit() for c in text) or any(p.search(text) for p in (_WORDS, _ROMAN))
 
 
 def mentions_of(text: str) -> tuple[Mention, ...]:
     """Return every number of a text as `prepared` returns it, in order. A masked part is of NUL signs."""
     taken = list[Mention]()
     covered = bytearray(len(text))
-    for mention in (*_dates(text), *_words_before_digits(text)):
+    for mention in (*_dates(text), *_words_before_digits(text), *_romans(text)):
         if not any(covered[mention.start : mention.end]):
             covered[mention.start : mention.end] = b"\1" * (mention.end - mention.start)
             taken.append(mention)
@@ -227,9 +260,15 @@ def _words_before_digits(text: str) -> Iterator[Mention]:
 
 
 def _of_words(text: str, match: re.Match[str]) -> Mention | None:
-    start, end, words = match.start(), match.end(), match[0].lower()
+    start, end, words = match.start(), match.end(), " ".join(match[0].lower().split())
     mention: Mention | None = None
-    if match["fraction"]:
+    if match["score"] or match["couple"]:
+        count = words.removesuffix("score").removesuffix(" of").strip("- ")
+        value = Decimal(2) if match["couple"] else 20 * _count(count.split())
+        mention = _number(text, start, end, value, Decimal(1))
+    elif match["decade"]:
+        mention = _unreadable(text, start, end)
+    elif match["fraction"]:
         mention = _of_fraction(text, start, end, words)
     elif match["multiple"]:
         mention = Mention(
@@ -244,16 +283,44 @@ def _of_words(text: str, match: re.Match[str]) -> Mention | None:
     elif match["fold"]:
         value = number_of_words(words.removesuffix("fold").strip("- "))
         mention = _number(text, start, end, value, Decimal(1), unit_kind=UnitKind.TIMES)
-    elif match["vague"] or match["ordinal"]:
-        kind = MentionKind.VAGUE if match["vague"] else MentionKind.ORDINAL
-        value = VAGUE[words] if match["vague"] else Decimal(ORDINALS[words])
-        mention = Mention(kind=kind, text=match[0], start=start, end=end, value=value)
+    elif match["vague"]:
+        mention = _vague(text, start, end, words)
+    elif match["rank"] or match["ordinal"]:
+        value = Decimal(ORDINALS[words])
+        mention = Mention(kind=MentionKind.ORDINAL, text=match[0], start=start, end=end, value=value)
     elif not re.search(r"[\d.]\s*$", text[:start]) and (words != "one" or _one_is_a_number(text, end)):
         # Not the scale of digits before it, as in 1.2 million.
         value = number_of_words(words)
         place = Decimal(1) if "point" not in words else Decimal(10) ** int(value.as_tuple().exponent)
         mention = _number(text, start, end, value, place)
     return mention
+
+
+def _vague(text: str, start: int, end: int, words: str) -> Mention | None:
+    """Return a number such as hundreds, in the unit of what there are so many of."""
+    if words == "scores" and not _BEFORE_SCORES.search(text[:start]):
+        return None
+    floor, ceiling = VAGUE[words]
+    of = re.match(r"\s+(?:of\s+)?(?P<unit>[A-Za-z]+)", text[end:])
+    return Mention(
+        kind=MentionKind.VAGUE,
+        text=text[start:end],
+        start=start,
+        end=end,
+        value=floor,
+        ceiling=ceiling,
+        unit_kind=UnitKind.NOUN if of else UnitKind.NONE,
+        unit=of["unit"].lower() if of else "",
+    )
+
+
+def _romans(text: str) -> Iterator[Mention]:
+    for match in _ROMAN.finditer(text):
+        value = number_of_roman(match[0])
+        is_counted = re.match(rf"\s*(?:%|per\s?cent|{_PEOPLE}\b)", text[match.end() :])
+        behind_digits = re.search(r"\d\s*$", text[: match.start()])  # 5 mm, 3 M customers
+        if value is not None and not behind_digits and (is_counted or match[0] not in _NO_ROMAN):
+            yield _number(text, match.start(), match.end(), Decimal(value), Decimal(1))
 
 
 def _of_mixed(text: str, match: re.Match[str]) -> Mention | None:
@@ -424,9 +491,10 @@ def _joined(text: str, mentions: list[Mention]) -> Iterator[Mention]:
         after = mentions[i + 1] if i + 1 < len(mentions) else None
         between = text[this.end : after.start] if after else ""
         numbers = after is not None and {this.kind, after.kind} == {MentionKind.NUMBER}
-        is_part = after is not None and numbers and 0 < this.value < after.value <= 1000
+        is_part = after is not None and numbers and after.value in _WHOLES and 0 < this.value < after.value
         if after is not None and is_part and _OUT_OF.fullmatch(between):
-            yield _fraction(text, this.start, after.end, this.value / after.value)
+            part = _fraction(text, this.start, after.end, this.value / after.value)
+            yield replace(part, place=min(_PART, 1 / after.value), parts=(this, after))
             i += 2
             continue
         if numbers and _TO.fullmatch(between):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from engage_spark import log
@@ -57,6 +57,9 @@ NEXT_PAGE = Tool(
 """The tool that wires add to those of the registry, which know no pages."""
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True)
 class Reply:
     """What goes back: an answer, or an error. `code` is that of the failure; None where there is none."""
@@ -92,6 +95,14 @@ class LakeSource:
                 self._insight.refresh()
                 self._seen = now
             return self._insight
+
+    def use(self, work: Callable[[Callable[[], Insight]], T]) -> T:
+        """Return what some work makes of the open lake, which nobody else asks meanwhile.
+
+        Errors: those of the work, which opens the lake by `current`.
+        """
+        with self._lock:
+            return work(self.current)
 
     def reply(self, name: object, arguments: object, *, budget: int = BUDGET) -> Reply:
         """Answer one call; see `reply_to`.

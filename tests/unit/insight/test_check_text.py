@@ -6,11 +6,14 @@ import random
 import re
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 
 import pytest
 
 from engage_spark.insight.check_text import Complaint, check_text
 from engage_spark.insight.evidence import Answer, Column, ColumnRole, Evidence, Origin
+from engage_spark.insight.failures import BadArgumentError
+from engage_spark.insight.number_words import number_of_roman
 
 ORIGIN = Origin(table="rollups", version=7, run="run-8f3a", as_of=date(2025, 10, 21))
 
@@ -87,7 +90,11 @@ ACCEPTED = [
     "the top 5 segments",
     "No one knows why one of them leaves, and nobody is number one.",
     "From 29.9% to 41.2%.",
-    "hundreds of thousands",
+    "tens of thousands of customers, thousands of customers, some tens of thousands",
+    "38 out of 100 customers, XXXVIII percent, xxxviii% of them, about XL percent",
+    "The engagement scores of customers and the score of a customer are positive (95% CI).",
+    "7,412 of 99,873 customers; 5 of 99,873 customers",
+    "a couple of days ago, a pair of metrics, CD and DC, MIX, the Vitamin C level",
     "The 30-day churn is 37.9%; sessions of the last 7 days are 8.68, ±0.0277; 37.9% ± 0.30%.",
     "1. Urban: 35.1%\n2. 60+: 29.9%\n3) 25 to <35: 41.2%",
     "## 1. Summary\n37.9% churn (2025).",
@@ -156,6 +163,42 @@ REJECTED = {
     "a million customers": Complaint.NO_EVIDENCE,
     "millions of customers": Complaint.NO_EVIDENCE,
     "a dozen segments": Complaint.NO_EVIDENCE,
+    **dict.fromkeys(
+        (
+            "5 of 13 customers",
+            "5 of 13 (that is more than a third)",
+            "11 in 29 of them",
+            "19 in 50 of them",
+            "3 of 13 of them",
+            "hundreds of customers",
+            "hundreds of thousands of customers",
+            "Scores of customers churn.",
+            "We lost scores of people.",
+            "threescore customers",
+            "dozens of customers",
+            "tens of customers",
+            "tens of millions",
+            "a handful of customers",
+            "a couple of customers",
+            "zillions of customers",
+            "a trillion customers",
+            "three lakhs of customers",
+            "sextupled",
+            "a hundredfold rise",
+            "XLIV percent",
+            "MCMXC",
+            "about xv customers",
+            "X% of them",
+        ),
+        Complaint.NO_EVIDENCE,
+    ),
+    "Stage IV of XXXVIII": Complaint.NO_EVIDENCE,
+    **dict.fromkeys(
+        ("XXXVIII customers", "a score of customers", "3 customers, where the table has 3 segments"),
+        Complaint.ANOTHER_UNIT,
+    ),
+    "customers in their forties": Complaint.UNREADABLE,
+    "the twenty-first and the fortieth": Complaint.NO_RANK,
     "On 2025-10-22.": Complaint.NO_DATE,
     "On 20 October 2025.": Complaint.NO_DATE,
     "In November 2025.": Complaint.NO_DATE,
@@ -337,3 +380,33 @@ def test_a_figure_rounded_by_the_rule_is_accepted_and_one_off_is_not(seed: int) 
 )
 def test_of_hostile_texts_the_numbers_alone_are_rejected(text: str, rejected: list[str]) -> None:
     assert [problem.text for problem in check_text(text, ANSWERS)] == rejected
+
+
+@pytest.mark.parametrize("text", [None, b"37.9%", 5, ["37.9%"]], ids=repr)
+def test_what_is_no_text_is_an_error_of_its_own(text: Any) -> None:
+    with pytest.raises(BadArgumentError, match="must be a text"):
+        check_text(text, ANSWERS)
+
+
+@pytest.mark.parametrize("answers", [None, 5, [None], ANSWERS[0]], ids=["none", "number", "list", "one"])
+def test_what_are_no_answers_is_an_error_of_its_own(answers: Any) -> None:
+    with pytest.raises(BadArgumentError, match="must be a list of answers"):
+        check_text("37.9%", answers)
+
+
+def test_counts_of_one_another_are_each_a_figure() -> None:
+    """31 of 600 is 5.2%, which nobody measured; both numbers are there."""
+    missing = Answer(
+        tool="describe", arguments={}, facts=(fact("a: missing values", 30, "customers", n=100),)
+    )
+    assert check_text("30 of 100 customers have no value of a.", [missing]) == ()
+    assert check_text("30 of 120 customers have no value of a.", [missing])
+    assert check_text("29 of 100 customers have no value of a.", [missing])
+
+
+@pytest.mark.parametrize(
+    ("letters", "number"),
+    [("XXXVIII", 38), ("xl", 40), ("MCMXC", 1990), ("IIX", None), ("IC", None), ("DIM", None), ("", None)],
+)
+def test_roman_numerals_are_numbers_where_they_are_well_formed(letters: str, number: int | None) -> None:
+    assert number_of_roman(letters) == number

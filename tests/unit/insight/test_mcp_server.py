@@ -16,13 +16,13 @@ import anyio
 import jsonschema
 import pytest
 import uvicorn
-from mcp import Client, StdioServerParameters
+from mcp import Client, MCPError, StdioServerParameters
 
 from engage_spark.contract import load_contract
 from engage_spark.errors import ConfigurationError, NotPublishedError
-from engage_spark.insight.context_pack import context_pack
+from engage_spark.insight.context_pack import LivePack, context_pack
 from engage_spark.insight.evidence import Answer
-from engage_spark.insight.mcp_server import PATH, build_server, serve_http
+from engage_spark.insight.mcp_server import PAGES, PATH, build_server, serve_http
 from engage_spark.insight.registry import tools_of
 from engage_spark.insight.replies import wire_tools
 from tests.support.paths import ROOT
@@ -36,8 +36,7 @@ def simple(name: str, arguments: Mapping[str, Any]) -> Answer:
 
 
 def server_of(insight: ScriptedInsight) -> Any:
-    pages = {f"engage-spark://pack/{p.name}": p for p in context_pack(insight.contract)}
-    return build_server(source_of(insight), insight.tools, pages)
+    return build_server(source_of(insight), insight.tools, LivePack(insight.contract, insight.tools))
 
 
 def given(tool: Any) -> dict[str, Any]:
@@ -99,6 +98,61 @@ def test_a_client_lists_and_calls_every_tool_of_another_business() -> None:
     insight = ScriptedInsight(simple, load_contract(ROOT / "tests" / "data" / "garden.odcs.yaml"))
     results = anyio.run(lambda: exercise(server_of(insight), {t.name for t in wire_tools(insight.tools)}))
     assert_answers(results, FAILING)
+
+
+async def read_pages(server: Any, uris: list[str]) -> list[Any]:
+    """Read resources; return each one's text, or the protocol's error."""
+    read: list[Any] = []
+    async with Client(server, read_timeout_seconds=60) as client:
+        for uri in uris:
+            try:
+                read.append((await client.read_resource(uri)).contents[0].text)
+            except MCPError as e:
+                read.append(e)
+        listed = (await client.list_resources()).resources
+    return [*read, {str(r.uri): r.name for r in listed}]
+
+
+def test_a_page_that_is_not_there_is_an_error_and_no_page() -> None:
+    server = server_of(ScriptedInsight(simple))
+    uris = [
+        f"{PAGES}nope",
+        PAGES,
+        "file:///etc/passwd",
+        "nope",
+        f"{PAGES}reading",
+    ]
+    *wrong, right, listed = anyio.run(lambda: read_pages(server, uris))
+    assert len(wrong) == 4 and "association" in right
+    for error in wrong:
+        assert isinstance(error, MCPError) and error.code == -32602
+        assert error.data == {"pages": list(listed)}
+
+
+def test_every_page_of_a_pack_is_listed_and_of_what_is_published_now() -> None:
+    insight = ScriptedInsight(simple)
+    names = [page.name for page in context_pack(insight.contract, insight)]  # type: ignore[arg-type]
+    addresses = [f"{PAGES}{name}" for name in names]
+    *texts, listed = anyio.run(lambda: read_pages(server_of(insight), addresses))
+    assert list(listed) == addresses and list(listed.values()) == names
+    pages = context_pack(insight.contract, insight)  # type: ignore[arg-type]
+    assert texts == [page.text for page in pages]
+    assert "mean 0" in texts[names.index("statistics")]
+
+
+def test_statistics_of_nothing_are_a_typed_error_and_statements_have_no_verdicts() -> None:
+    def nothing(name: str, arguments: Mapping[str, Any]) -> Answer:
+        raise NotPublishedError("analytics_states has no published snapshot")
+
+    insight = ScriptedInsight(nothing)
+    uris = [f"{PAGES}statistics", f"{PAGES}statements"]
+    statistics, statements, _ = anyio.run(lambda: read_pages(server_of(insight), uris))
+    assert isinstance(statistics, MCPError)
+    assert statistics.data["error"]["code"] == "NotPublished"
+    assert "Traceback" not in str(statistics.data)
+    plain = {page.name: page.text for page in context_pack(insight.contract)}
+    assert "Not known: analytics_states" in statements
+    assert statements.startswith(plain["statements"].rstrip())
 
 
 @pytest.fixture
