@@ -25,6 +25,13 @@ def is_small(n: int | None) -> bool:
     return n is not None and 0 < n < SMALLEST_GROUP
 
 
+def count_beside(n: int | None, whole: int | None) -> int | None:
+    """Return a number of values that may stand beside the number of those who could have one; None where it
+    would tell that fewer than 20 lack a value, or the whole is not known.
+    """
+    return None if n is None or whole is None or is_small(whole - n) else n
+
+
 def has_small_class(hits: int, n: int, *, drawn: int) -> bool:
     """Return whether, of `drawn` out of n values of 0 and 1, those that are 1, or 0, are too few.
 

@@ -27,7 +27,7 @@ SHUT = {
 }
 """Options from the first moment on: no file, no network, no extension, no variable of Python."""
 _MEMORY = re.compile(r"\d+(\.\d+)?\s?([KMGT]i?)?B", re.IGNORECASE)
-_BY_NAME = ("query", "query_table")
+_BY_NAME = ("query", "query_table", "json_execute_serialized_sql")
 """Functions that name a table, or hold a query, in a text."""
 
 

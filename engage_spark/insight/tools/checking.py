@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from engage_spark.analytics.check_suppression import gates_of_few, rules_of_few
 from engage_spark.analytics.claim_suppression import small_claims
 from engage_spark.analytics.intervals import Estimate
 from engage_spark.analytics.states import CUSTOMERS, FALSE_SEGMENT, TRUE_SEGMENT
-from engage_spark.contract import Severity, Table
 from engage_spark.contract.analytics_spec import ClaimSpec
 from engage_spark.contract.statements import ClaimKind
 from engage_spark.errors import NotPublishedError
@@ -27,7 +27,6 @@ from engage_spark.insight.tools.common import (
     suppressed,
 )
 from engage_spark.insight.vocabulary import Vocabulary
-from engage_spark.numerics.suppression import hidden_groups, is_small
 from engage_spark.publication import RUNS, Run
 
 _VERDICT_NOTE = (
@@ -224,39 +223,6 @@ def data_quality(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         origin=origin,
         filter=f"rows of {table}",
         notes=tuple(notes),
-    )
-
-
-def gates_of_few(table: Table, results: Sequence[Row]) -> frozenset[str]:
-    """Return the gates on means and shares that would tell of fewer than 20 rows: of so few in all, and
-    shares of a column that stand for so few, or give such a one away.
-    """
-    gates = {g.name: g for g in table.gates if g.measure in ("mean", "share")}
-    few, of_columns = set[str](), dict[str | None, dict[str | None, list[int]]]()
-    wholes: dict[str | None, int] = {}
-    for r in results:
-        gate, n = gates.get(r["rule_name"]), r["rows_checked"]
-        if gate is None or r["measured"] is None:
-            continue
-        few |= {gate.name} if is_small(n) else set()
-        if gate.measure == "share":
-            of_columns.setdefault(gate.column, {})[gate.name] = [round(r["measured"] / 100 * n)]
-            wholes[gate.column] = n
-    for column, shares in of_columns.items():
-        rest = max(0, wholes[column] - sum(n for (n,) in shares.values()))
-        few |= {name for name in hidden_groups(shares | {None: [rest]}) if name is not None}
-    return frozenset(few)
-
-
-def rules_of_few(entity: Table, results: Sequence[Row]) -> frozenset[str]:
-    """Return the rules that fewer than 20 customers broke who are in the lake nevertheless: they may be a
-    segment that is hidden, such as those without a value. Whom a critical rule put aside is in none.
-    """
-    gates = {g.name for g in entity.gates}
-    return frozenset(
-        r["rule_name"]
-        for r in results
-        if r["rule_name"] not in gates and r["severity"] != Severity.CRITICAL and is_small(r["violations"])
     )
 
 

@@ -6,6 +6,8 @@ from collections import defaultdict
 from datetime import date
 from typing import Any
 
+from engage_spark.analytics.rollups import Grain
+from engage_spark.numerics.suppression import count_beside, is_small
 from engage_spark.report.charts import dots, lines
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import CUSTOMERS, WHOLE, Row, Source, texts
@@ -16,6 +18,7 @@ GRAINS = {
     "week": "against the week before",
     "month": "against the month before",
 }
+FEW_LACK = "Where a few lack a value, n is not shown."
 DRAWN, EXPLAINED, PERIODS, TRENDS = 20, 400, 60, 40
 """Changes drawn per grain, rows of explanations, periods of a trend, metrics with a trend."""
 
@@ -61,6 +64,15 @@ def changes(source: Source) -> PageSection:
     return PageSection(key=KEY, title=TITLE, lead=lead, parts=parts)
 
 
+def _values(row: Row, customers: Row | None) -> tuple[int | None, int | None]:
+    """Return the numbers of values on both days, without one that would tell how few customers lack a value.
+
+    `customers` is the row that counts the same group.
+    """
+    of = customers or {"n_before": None, "n_after": None}
+    return count_beside(row["n_before"], of["n_before"]), count_beside(row["n_after"], of["n_after"])
+
+
 def _direction(row: Row) -> str:
     low, high = row["change_lower"], row["change_upper"]
     if row["metric"] == CUSTOMERS:  # counted, not estimated
@@ -94,6 +106,7 @@ def _distance(row: Row) -> float:
 
 def _figure(source: Source, whole: list[Row], grains: list[str], day: date) -> Figure:
     rows: list[dict[str, Any]] = []
+    counted = {r["grain"]: r for r in whole if r["metric"] == CUSTOMERS}
     for grain in grains:
         own = [r for r in whole if r["grain"] == grain and _relative(r) is not None]
         for r in sorted(own, key=lambda r: (-_distance(r), source.rank(r["metric"])))[:DRAWN]:
@@ -105,7 +118,7 @@ def _figure(source: Source, whole: list[Row], grains: list[str], day: date) -> F
                     "value": _relative(r),
                     "low": None if r["change_lower"] is None else r["change_lower"] / before,
                     "high": None if r["change_upper"] is None else r["change_upper"] / before,
-                    "n": r["n_after"],
+                    "n": _values(r, counted.get(grain))[1],
                     "group": _direction(r),
                 }
             )
@@ -148,6 +161,7 @@ def _figure(source: Source, whole: list[Row], grains: list[str], day: date) -> F
 
 def _table(source: Source, whole: list[Row], day: date) -> Grid:
     order = list(GRAINS)
+    counted = {r["grain"]: r for r in whole if r["metric"] == CUSTOMERS}
     rows = [
         (
             r["metric"],
@@ -158,8 +172,7 @@ def _table(source: Source, whole: list[Row], day: date) -> Grid:
             _relative(r),
             _direction(r),
             source.unit(r["metric"]),
-            r["n_before"],
-            r["n_after"],
+            *_values(r, counted.get(r["grain"])),
         )
         for r in sorted(whole, key=lambda r: (order.index(r["grain"]), source.rank(r["metric"])))
     ]
@@ -180,7 +193,7 @@ def _table(source: Source, whole: list[Row], day: date) -> Grid:
         ),
         rows=rows,
         basis=Basis(unit="as each row states", n=max(r["n_after"] for r in whole), as_of=day),
-        notes=["Means over customers; of customers their number."],
+        notes=["Means over customers; of customers their number. " + FEW_LACK],
     )
 
 
@@ -194,8 +207,11 @@ def _explained(source: Source, whole: list[Row], day: date) -> list[Figure | Gri
     if not metrics:
         return []
     parts = f"dimension <> '{WHOLE}' AND segment <> '{WHOLE}'"
-    rows = source.of_day("changes", where=f"{parts} AND grain = '{grain}' AND metric IN ({texts(metrics)})")
+    asked = texts([*metrics, CUSTOMERS])
+    rows = source.of_day("changes", where=f"{parts} AND grain = '{grain}' AND metric IN ({asked})")
     rows = [r for r in rows if r["dimension"] not in source.left_out]
+    counted = {(r["dimension"], r["segment"]): r for r in rows if r["metric"] == CUSTOMERS}
+    rows = [r for r in rows if r["metric"] != CUSTOMERS]
     hidden = source.hidden_of_metric(rows, "n_before", "n_after")
     shown = [r for r in rows if (r["dimension"], r["segment"], r["metric"]) not in hidden]
     shown = [r for r in shown if r["mix"] is not None and r["rate"] is not None]
@@ -230,8 +246,7 @@ def _explained(source: Source, whole: list[Row], day: date) -> list[Figure | Gri
                     r["mix"],
                     r["rate"],
                     source.unit(r["metric"]),
-                    r["n_before"],
-                    r["n_after"],
+                    *_values(r, counted.get((r["dimension"], r["segment"]))),
                 )
                 for r in listed_rows
             ],
@@ -239,10 +254,24 @@ def _explained(source: Source, whole: list[Row], day: date) -> list[Figure | Gri
             basis=Basis(unit="as each row states", n=max(r["n_after"] for r in whole), as_of=day),
             notes=[
                 "Of each dimension, the parts of all segments add up to the change of the whole. "
-                "Segments that are too small to be shown are left out."
+                f"Segments that are too small to be shown are left out. {FEW_LACK}"
             ],
         )
     ]
+
+
+def periods_with_few(rows: list[Row]) -> set[tuple[str, date, str]]:
+    """Return grain, start and metric of the points that are not shown: of too few customers or values, and
+    weeks and months with such a day, whose mean would follow from those of its other days.
+    """
+    few = set()
+    for r in rows:
+        if is_small(r["customers"]) or is_small(r["customer_days"]) or not r["customer_days"]:
+            few.add((r["grain"], r["period_start"], r["metric"]))
+            if r["grain"] == Grain.DAY and r["customer_days"]:
+                longer = (Grain.WEEK, Grain.MONTH)
+                few |= {(g.value, g.start(r["period_start"]), r["metric"]) for g in longer}
+    return few
 
 
 def _trend(source: Source) -> list[Figure | Grid]:
@@ -254,8 +283,9 @@ def _trend(source: Source) -> list[Figure | Grid]:
         "= 1 ORDER BY grain, metric, period_start"
     )
     series: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    few = periods_with_few(rows)
     for r in rows:
-        if r["customers"] >= 20 and (r["metric"] == CUSTOMERS or r["customer_days"] >= 20):
+        if (r["grain"], r["period_start"], r["metric"]) not in few:
             series[r["grain"], r["metric"]].append(r)
     metrics = sorted({m for (_, m), points in series.items() if len(points) > 1}, key=source.rank)[:TRENDS]
     if not metrics:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import ceil, floor
 from typing import Any
 
 from engage_spark.analytics.claim_suppression import small_claims
 from engage_spark.analytics.states import FALSE_SEGMENT, TRUE_SEGMENT
 from engage_spark.contract.statements import ClaimKind
-from engage_spark.numerics.suppression import SMALLEST_GROUP, has_small_class, hidden_groups
+from engage_spark.numerics.suppression import (
+    SMALLEST_GROUP,
+    count_beside,
+    has_small_class,
+    hidden_groups,
+)
 from engage_spark.report.charts import bars, dots, matrix
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import WHOLE, Row, Source, texts
@@ -16,6 +22,7 @@ from engage_spark.report.source import WHOLE, Row, Source, texts
 LISTED, SQUARE = 500, 26
 """Pairs that are listed, and metrics in the map."""
 VERDICTS = ("holds", "weaker", "absent", "contradicted", "cannot_be_told")
+FEW_LACK = "Where a few lack one of the values, n is not shown, and its interval is rounded."
 _WITHOUT_CLAIMS = "The contract makes no claims that could be held against its data."
 
 
@@ -32,11 +39,14 @@ def correlations(source: Source) -> PageSection:
             title="Correlations",
             missing="There are no two metrics with enough customers to compare.",
         )
+    tested, population = (max(r[name] for r in rows) for name in ("n", "n_population"))
+    tested = population if count_beside(tested, population) is None else tested
+    rows = [_without_few_lacking(r, tested, population) for r in rows]
     rows.sort(key=lambda r: (-abs(r["spearman"] or 0.0), r["first_metric"], r["second_metric"]))
     clear = sum(r["p_adjusted"] is not None and r["p_adjusted"] < 0.05 for r in rows)
     lead = [
-        f"{len(rows):,} pairs were tested on {max(r['n'] for r in rows):,} customers or fewer, "
-        f"of {max(r['n_population'] for r in rows):,}; {clear:,} ranks go together by more than chance "
+        f"{len(rows):,} pairs were tested on {tested:,} customers or fewer, of {population:,}; {clear:,} "
+        "ranks go together by more than chance "
         "explains, after correction for so many tests (Holm). With many customers the weakest tie is "
         "clear: look at its size. Ties are associations, not causes."
     ]
@@ -44,8 +54,24 @@ def correlations(source: Source) -> PageSection:
         key="correlations",
         title="Correlations",
         lead=lead,
-        parts=(_map(source, rows, day), _pairs(rows, day)),
+        parts=(_map(source, rows, tested, day), _pairs(rows, tested, day)),
     )
+
+
+def _without_few_lacking(row: Row, tested: int, population: int) -> Row:
+    """Take n from a pair, and from its interval and p what tells it, where few of the customers lack a value.
+
+    With two digits behind the point an interval stands for many n; its ends are moved outwards.
+    """
+    if None not in (count_beside(row["n"], tested), count_beside(row["n"], population)):
+        return row
+    low, high, p = (row[name] for name in ("spearman_lower", "spearman_upper", "p_adjusted"))
+    return row | {
+        "n": None,
+        "spearman_lower": None if low is None else floor(100 * low) / 100,
+        "spearman_upper": None if high is None else ceil(100 * high) / 100,
+        "p_adjusted": None if p is None else float(f"{p:.0e}"),
+    }
 
 
 def shown_pairs(source: Source, rows: list[Row]) -> list[Row]:
@@ -65,7 +91,7 @@ def shown_pairs(source: Source, rows: list[Row]) -> list[Row]:
     return [r for r in rows if not any(tells_of_few(r[m], r["n"]) for m in ("first_metric", "second_metric"))]
 
 
-def _map(source: Source, rows: list[Row], day: Any) -> Figure:
+def _map(source: Source, rows: list[Row], tested: int, day: Any) -> Figure:
     strength: Counter[str] = Counter()
     for r in rows:
         for metric in (r["first_metric"], r["second_metric"]):
@@ -85,7 +111,7 @@ def _map(source: Source, rows: list[Row], day: Any) -> Figure:
                 {"label": y, "other": x, "value": pair["spearman"], "interval": interval, "n": pair["n"]}
             )
     top = rows[0]
-    basis = Basis(unit="Spearman's correlation of ranks, -1 to 1", n=max(r["n"] for r in rows), as_of=day)
+    basis = Basis(unit="Spearman's correlation of ranks, -1 to 1", n=tested, as_of=day)
     return Figure(
         title="Which metrics go together",
         basis=basis,
@@ -114,7 +140,7 @@ def _map(source: Source, rows: list[Row], day: Any) -> Figure:
     )
 
 
-def _pairs(rows: list[Row], day: Any) -> Grid:
+def _pairs(rows: list[Row], tested: int, day: Any) -> Grid:
     return Grid(
         title="Pairs, the strongest first",
         columns=(
@@ -141,7 +167,8 @@ def _pairs(rows: list[Row], day: Any) -> Grid:
             for r in rows[:LISTED]
         ],
         more=max(0, len(rows) - LISTED),
-        basis=Basis(unit="correlations from -1 to 1", n=max(r["n"] for r in rows), as_of=day),
+        basis=Basis(unit="correlations from -1 to 1", n=tested, as_of=day),
+        notes=[FEW_LACK],
     )
 
 

@@ -10,7 +10,7 @@ from engage_spark.analytics.intervals import Estimate, share_estimate, student
 from engage_spark.analytics.segment_suppression import hidden_segments
 from engage_spark.contract.analytics_spec import DimensionKind
 from engage_spark.errors import NotPublishedError
-from engage_spark.numerics.suppression import SMALLEST_GROUP, is_small
+from engage_spark.numerics.suppression import SMALLEST_GROUP, count_beside, is_small
 from engage_spark.report.charts import bars, dots, lines
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import CUSTOMERS, Row, Source, texts
@@ -263,6 +263,7 @@ def cohorts(source: Source) -> PageSection:
         for r in rows
         if r["value"] is not None and (r["cohort_key"], r["metric"], r["cohort"]) not in hidden
     ]
+    shown = _without_few_lacking(source, shown)
     newest = [r for r in shown if r["snapshot_date"] == day]
     lead = [
         "Customers who belong together: who is active, and what they are worth, as of a day. Retention is "
@@ -297,6 +298,24 @@ def _hidden_cohorts(source: Source, rows: list[Row]) -> frozenset[tuple[str, str
     return frozenset(hidden)
 
 
+def _without_few_lacking(source: Source, rows: list[Row]) -> list[Row]:
+    """Add `shown_n`, the n that may be shown, and take the interval from shares that would tell it.
+
+    n is not shown where, beside the cohort's greatest on the day, it tells how few lack a value.
+    """
+    shares = {m.name for m in source.spec.metrics if m.is_share} | {"retention"}
+    sizes: dict[Any, int] = defaultdict(int)
+    for r in rows:
+        at = r["cohort_key"], r["cohort"], r["snapshot_date"]
+        sizes[at] = max(sizes[at], int(r["n"]))
+    made = []
+    for r in rows:
+        n = count_beside(int(r["n"]), sizes[r["cohort_key"], r["cohort"], r["snapshot_date"]])
+        ends = {"lower": None, "upper": None} if n is None and r["metric"] in shares else {}
+        made.append(r | {"shown_n": n} | ends)
+    return made
+
+
 def _slice(row: Row, source: Source) -> str:
     unit = "share active" if row["metric"] == "retention" else source.unit(row["metric"], row["unit"])
     return f"{row['metric']} ({unit}) by {row['cohort_key']}"
@@ -311,7 +330,7 @@ def _curve(newest: list[Row], source: Source, day: Any) -> Figure:
             "value": r["value"],
             "low": r["lower"],
             "high": r["upper"],
-            "n": r["n"],
+            "n": r["shown_n"],
         }
         for r in sorted(
             newest, key=lambda r: (r["cohort_key"], r["metric"] != "retention", r["metric"], r["cohort"])
@@ -369,7 +388,7 @@ def _over_time(shown: list[Row], source: Source, day: Any) -> Figure:
             "value": r["value"],
             "low": r["lower"],
             "high": r["upper"],
-            "n": r["n"],
+            "n": r["shown_n"],
         }
         for r in ordered
         if r["cohort"] in drawn[_slice(r, source)]
@@ -406,15 +425,17 @@ def _over_time(shown: list[Row], source: Source, day: Any) -> Figure:
     )
 
 
-def _first_sizes(shown: list[Row], day: Any) -> dict[tuple[str, str, str], int]:
+def _first_sizes(shown: list[Row], day: Any) -> dict[tuple[str, str, str], int | None]:
     """Return the customers of each cohort and measure on its first snapshot, where that is before a day."""
-    first: dict[tuple[str, str, str], int] = {}
+    first: dict[tuple[str, str, str], int | None] = {}
     for r in sorted((r for r in shown if r["snapshot_date"] < day), key=lambda r: r["snapshot_date"]):
-        first.setdefault((r["cohort_key"], r["metric"], r["cohort"]), int(r["n"]))
+        first.setdefault((r["cohort_key"], r["metric"], r["cohort"]), r["shown_n"])
     return first
 
 
-def _cohort_list(newest: list[Row], first: dict[tuple[str, str, str], int], source: Source, day: Any) -> Grid:
+def _cohort_list(
+    newest: list[Row], first: dict[tuple[str, str, str], int | None], source: Source, day: Any
+) -> Grid:
     listed = newest[:LISTED]
     return Grid(
         title="Cohorts",
@@ -438,7 +459,7 @@ def _cohort_list(newest: list[Row], first: dict[tuple[str, str, str], int], sour
                 r["value"],
                 (r["lower"], r["upper"]),
                 "share active" if r["metric"] == "retention" else source.unit(r["metric"], r["unit"]),
-                r["n"],
+                r["shown_n"],
                 first.get((r["cohort_key"], r["metric"], r["cohort"])),
             )
             for r in listed

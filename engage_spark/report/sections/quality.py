@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+from engage_spark.analytics.check_suppression import gates_of_few, rules_of_few
 from engage_spark.errors import NotPublishedError
+from engage_spark.numerics.suppression import SMALLEST_GROUP
 from engage_spark.publication import Run
 from engage_spark.report.charts import bars
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
-from engage_spark.report.source import Source
+from engage_spark.report.source import Row, Source
 
 KEY, TITLE = "quality", "Quality"
 DAYS = 60
@@ -126,6 +128,7 @@ def _rows_by_day(attempts: list[Run]) -> Figure:
 def _rules(source: Source, newest: list[Run]) -> Grid:
     results = source.lake.quality_results([run.run_id for run in newest])
     names = {run.run_id: run for run in newest}
+    few = {run.run_id: _of_few(source, run, results) for run in newest}
     ordered = sorted(
         (r for r in results if r["run_id"] in names),
         key=lambda r: (
@@ -143,11 +146,11 @@ def _rules(source: Source, newest: list[Run]) -> Grid:
             r["rule_name"],
             r["severity"],
             "passed" if r["passed"] else "broken",
-            r["measured"],
+            None if r["rule_name"] in few[r["run_id"]] else r["measured"],
             r["unit"],
             r["minimum"],
             r["maximum"],
-            r["violations"],
+            None if r["rule_name"] in few[r["run_id"]] else r["violations"],
             r["rows_checked"],
             r["description"],
         )
@@ -155,6 +158,10 @@ def _rules(source: Source, newest: list[Run]) -> Grid:
     ]
     broken = sum(not r["passed"] for r in ordered)
     notes = [f"{broken:,} of {len(rows):,} rules and gates were broken; those stand first."] if rows else []
+    if any(r["rule_name"] in few[r["run_id"]] for r in ordered):
+        notes.append(
+            f"What was measured is not shown where it tells of fewer than {SMALLEST_GROUP} customers."
+        )
     notes += [] if rows else ["These attempts recorded no results."]
     return Grid(
         title="Rules and gates of the newest attempts",
@@ -167,6 +174,16 @@ def _rules(source: Source, newest: list[Run]) -> Grid:
         ),
         notes=notes,
     )
+
+
+def _of_few(source: Source, run: Run, results: list[Row]) -> frozenset[str]:
+    """Return the rules and gates of an attempt whose figures tell of a few customers."""
+    entity, own = source.contract.entity, [r for r in results if r["run_id"] == run.run_id]
+    declared = next((t for t in source.contract.tables if t.name == _table_of(run)), None)
+    if declared is None:  # a table of an older contract
+        return frozenset(r["rule_name"] for r in own)
+    few = gates_of_few(declared, own)
+    return few | rules_of_few(entity, own) if declared.name == entity.name else few
 
 
 def _list(attempts: list[Run]) -> Grid:

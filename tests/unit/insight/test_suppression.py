@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from engage_spark.analytics.changes import change_rows
+from engage_spark.analytics.check_suppression import gates_of_few, rules_of_few
 from engage_spark.analytics.plan import CountedDimension
 from engage_spark.analytics.states import ALL, CUSTOMERS, DayStates, MetricState
 from engage_spark.contract import Gate, load_contract
@@ -21,7 +22,6 @@ from engage_spark.contract.analytics_spec import DimensionKind
 from engage_spark.errors import EngageError
 from engage_spark.insight import Answer, Insight, SuppressedError
 from engage_spark.insight.small_groups import HiddenSegments, hidden_segments
-from engage_spark.insight.tools.checking import gates_of_few, rules_of_few
 from engage_spark.insight.tools.common import FEW_MISSING_NOTE, HIDDEN_NOTE
 from engage_spark.insight.tools.over_time import _changed_segments
 from engage_spark.reader import open_lake

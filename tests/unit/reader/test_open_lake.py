@@ -210,6 +210,11 @@ HOSTILE = {
     "the plain table": "SELECT * FROM delta_scan('{home}')",
     "the view's own source": "SELECT * FROM query_table((SELECT sql FROM duckdb_views() LIMIT 1))",
     "a query in a query": "SELECT * FROM query('SELECT * FROM stations_judged')",
+    "a query as JSON": "SELECT * FROM json_execute_serialized_sql(json_serialize_sql('SELECT 1'))",
+    "a query in capitals": "SELECT * FROM system.main.QUERY('SELECT 1')",
+    "secrets": "SELECT * FROM duckdb_secrets()",
+    "a log in a file": "SELECT * FROM enable_logging(storage := 'file')",
+    "metadata of a file": "SELECT * FROM parquet_metadata('{parquet}')",
     "a description": "DESCRIBE stations",
     "no query": "DELETE FROM stations",
 }

@@ -23,6 +23,7 @@ from engage_spark.errors import TransientError
 from engage_spark.insight import Insight
 from engage_spark.reader import OpenLake
 from engage_spark.report import Report, build_report
+from engage_spark.report.sections.changes import periods_with_few
 from engage_spark.report.sections.columns import histogram_ends, merged_bins
 from engage_spark.report.sections.findings import shown_pairs
 from engage_spark.report.sections.groups import estimate_of
@@ -310,6 +311,66 @@ def test_correlations_name_the_greatest_number_of_customers(tmp_path: Path, full
     report = build_report(changed(full, tmp_path / "pairs", "correlations", fewer))
     assert "pairs were tested on 400 customers or fewer" in section(report, "correlations")
     assert ">123<" in section(report, "correlations")
+
+
+def test_a_few_who_lack_a_value_are_not_told_by_n(tmp_path: Path, full: SmallLake) -> None:
+    """Of 400 customers (by segment and cohort 200 and 100), 393 have a value (194 and 95)."""
+    fewer = {400: 393, 200: 194, 100: 95}
+
+    def of_pair(i: int, row: dict[str, Any]) -> None:
+        row["n"] = fewer[row["n"]] if i else row["n"]
+
+    def of_cohort(i: int, row: dict[str, Any]) -> None:
+        row["n"] = row["n"] if row["metric"] == "retention" else fewer[row["n"]]
+
+    def of_change(i: int, row: dict[str, Any]) -> None:
+        row["n_after"] = row["n_after"] if row["metric"] == "customers" else fewer[row["n_after"]]
+
+    made: Any = full
+    for table, change in (("correlations", of_pair), ("cohorts", of_cohort), ("changes", of_change)):
+        lake = changed(made, tmp_path / table, table, change)
+        made = SimpleNamespace(root=tmp_path / table)
+    report = build_report(lake)
+    for key in ("correlations", "cohorts", "changes"):
+        numbers = set(re.findall(r"data-v='([^']*)'", section(report, key)))
+        numbers |= set(re.findall(r'"n":(\d+)', "".join(specs(section(report, key)))))
+        assert not numbers & {str(n) for n in fewer.values()}, key
+        assert numbers & {str(n) for n in fewer}, "those of whom all have one"
+    pairs = next(f.text for f in report.tables if "correlations-02" in f.name)
+    lows = [line.split(",")[3] for line in pairs.splitlines()[1:] if not line.split(",")[-1]]
+    assert lows and all(low == str(round(float(low), 2)) for low in lows), "an interval tells n"
+
+
+def test_a_week_with_a_day_of_few_is_not_drawn() -> None:
+    """Its mean less those of its other days would be that of the few."""
+    monday = date(2025, 10, 20)
+    rows = [
+        {"grain": grain, "period_start": start, "metric": metric, "customers": n, "customer_days": values}
+        for grain, start, metric, n, values in (
+            ("day", monday, "age", 30, 30),
+            ("day", monday + timedelta(days=1), "age", 30, 7),
+            ("week", monday, "age", 30, 37),
+            ("month", date(2025, 10, 1), "age", 30, 37),
+            ("day", monday, "fee", 30, 30),
+            ("week", monday, "fee", 30, 30),
+        )
+    ]
+    assert periods_with_few(rows) == {
+        ("day", monday + timedelta(days=1), "age"),
+        ("week", monday, "age"),
+        ("month", date(2025, 10, 1), "age"),
+    }
+
+
+def test_checks_that_a_few_customers_broke_are_not_counted(page: Report) -> None:
+    rows = re.findall(r"<tr>(?:(?!</tr>).)*>(in_range|known|filled)<.*?</tr>", section(page, "quality"))
+    text = section(page, "quality")
+    assert sorted(set(rows)) == ["filled", "in_range", "known"]
+    of_known = re.findall(r"<tr>(?:(?!</tr>).)*>known<.*?</tr>", text)
+    assert all("0.25" not in row and "data-v='1'" not in row for row in of_known)
+    of_range = re.findall(r"<tr>(?:(?!</tr>).)*>in_range<.*?</tr>", text)
+    assert all("data-v='0.75'" in row for row in of_range), "whom a critical rule put aside is in no group"
+    assert "where it tells of fewer than 20 customers" in text
 
 
 def test_correlations_do_not_tell_the_mean_over_a_few() -> None:
