@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engage_spark.contract import Severity, Table
+from engage_spark.contract import Contract, Severity, Table
+from engage_spark.contract.analytics_spec import ClaimSpec
+from engage_spark.contract.statements import ClaimKind
 from engage_spark.numerics.suppression import hidden_groups, is_small
 
 Row = Mapping[str, Any]
@@ -34,6 +36,14 @@ def gates_of_few(table: Table, results: Sequence[Row]) -> frozenset[str]:
         rest = max(0, wholes[column] - sum(n for (n,) in shares.values()))
         few |= {name for name in hidden_groups(shares | {None: [rest]}) if name is not None}
     return frozenset(few)
+
+
+def is_gate_of_few(contract: Contract, claim: ClaimSpec, row: Row) -> bool:
+    """Return whether a row of `claims` is that of a gate whose figure tells of fewer than 20."""
+    if claim.kind is not ClaimKind.GATE or claim.table is None:
+        return False
+    of_gate = {"rule_name": claim.rules[0][0], "rows_checked": row["n"], "measured": row["measured"]}
+    return bool(gates_of_few(contract.table(claim.table), [of_gate]))
 
 
 def rules_of_few(entity: Table, results: Sequence[Row]) -> frozenset[str]:

@@ -5,9 +5,10 @@ Pure: whoever shows claims to people asks here (the report, tools that answer qu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from engage_spark.contract.analytics_spec import AnalyticsSpec
 from engage_spark.contract.statements import ClaimKind
 from engage_spark.numerics.suppression import hidden_groups, is_small
 
@@ -38,6 +39,21 @@ def small_claims(rows: Sequence[Row]) -> frozenset[str]:
         rest = wholes.get(source, 0) - sum(hits for (hits,) in shares.values())
         hidden |= hidden_groups(shares | {None: [max(0, rest)]}, hidden_elsewhere=hidden) - {None}
     return frozenset(hidden)
+
+
+def without_few_broken(rows: Iterable[Row], spec: AnalyticsSpec) -> list[dict[str, Any]]:
+    """Return rows of claims without the share of customers who break a check, where they are fewer than 20;
+    the explanation has no count so small.
+    """
+    kinds = (ClaimKind.RULES, ClaimKind.MISSING)
+    of_customers = {c.name for c in spec.claims if c.kind in kinds and c.table == spec.entity}
+    none = dict.fromkeys(("measured", "lower", "upper"))
+    return [
+        {**r, **none}
+        if r["claim"] in of_customers and r["measured"] and is_small(round(r["measured"] * r["n"] / 100))
+        else dict(r)
+        for r in rows
+    ]
 
 
 def _has_small_group(row: Row) -> bool:

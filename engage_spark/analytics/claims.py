@@ -39,6 +39,7 @@ from engage_spark.analytics.state_rows import Row
 from engage_spark.analytics.states import OTHER_SEGMENT, DayStates, MetricState, merge_states
 from engage_spark.contract.analytics_spec import AnalyticsSpec, ClaimSpec
 from engage_spark.contract.statements import ClaimKind
+from engage_spark.numerics.suppression import SMALLEST_GROUP
 
 MARGIN = 0.1
 """The share of a claimed mean or ratio that it may be off, as the gate means_near_declared has it."""
@@ -157,9 +158,10 @@ def _of_checks(claim: ClaimSpec, checks: Checks) -> Judgement:
     estimate = Estimate(value, value, value)
     if not broken:
         text = f"None of {len(measured)} checks of {n:,} delivered rows of {table} is broken"
-        text += f"; the most is {_n(value)}% ({worst})." if value else "."
+        most = f"{_n(value)}%" if measured[worst].violations >= SMALLEST_GROUP else number(1)
+        text += f"; the most is {most} ({worst})." if value else "."
         return Judgement(Verdict.HOLDS, text, n, estimate)
-    shown = ", ".join(f"{rule} by {measured[rule].violations:,}" for rule in broken[:3])
+    shown = ", ".join(f"{rule} by {number(measured[rule].violations)}" for rule in broken[:3])
     more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
     text = f"Of {n:,} delivered rows of {table} these break: {shown}{more}."
     return Judgement(Verdict.CONTRADICTED, text, n, estimate)

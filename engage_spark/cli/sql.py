@@ -14,7 +14,7 @@ import typer
 
 from engage_spark.cli import console
 from engage_spark.cli.common import settings_of
-from engage_spark.errors import UsageError
+from engage_spark.errors import InputError, UsageError
 from engage_spark.text_files import write_text
 from engage_spark.wording import counted
 
@@ -77,9 +77,16 @@ def _object(answer: LakeRows) -> dict[str, Any]:
 
 
 def _rows(answer: LakeRows, *, first: int | None = None) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows as tuples: columns by their place, since two may have one name."""
+    """Yield the rows as tuples: columns by their place, since two may have one name.
+
+    Errors: InputError for a value that Python has not.
+    """
     arrow = answer.to_arrow() if first is None else answer.to_arrow().slice(0, first)
-    yield from zip(*(column.to_pylist() for column in arrow.columns), strict=True)
+    try:
+        columns = [column.to_pylist() for column in arrow.columns]
+    except (OverflowError, ValueError) as e:  # days beyond the year 9999, or before 1
+        raise InputError(f"a value cannot be written: {e}", hint="cast it to VARCHAR in the query") from e
+    yield from zip(*columns, strict=True)
 
 
 def _list(lake: OpenLake, *, as_json: bool) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from engage_spark.analytics.check_suppression import gates_of_few, rules_of_few
-from engage_spark.analytics.claim_suppression import small_claims
+from engage_spark.analytics.check_suppression import gates_of_few, is_gate_of_few, rules_of_few
+from engage_spark.analytics.claim_suppression import small_claims, without_few_broken
 from engage_spark.analytics.intervals import Estimate
 from engage_spark.analytics.states import CUSTOMERS, FALSE_SEGMENT, TRUE_SEGMENT
 from engage_spark.contract.analytics_spec import ClaimSpec
@@ -42,8 +42,9 @@ def check_claim(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     words = reader.words
     specs, earlier = {c.name: c for c in words.spec.claims}, reader.lake.claims_of_earlier_checks(day)
     lines = [r for r in reader.of_day("claims", day) if r["claim"] in specs]
+    lines = without_few_broken(lines, words.spec)
     origin, hidden, small = reader.origin("claims", day), reader.states(day), small_claims(lines)
-    small |= {r["claim"] for r in lines if _is_gate_of_few(reader, specs[r["claim"]], r)}
+    small |= {r["claim"] for r in lines if is_gate_of_few(words.contract, specs[r["claim"]], r)}
     shown = [r for r in lines if r["claim"] not in small and not _is_hidden(hidden, specs[r["claim"]])]
     if name is not None:
         if name not in {r["claim"] for r in lines}:
@@ -111,13 +112,6 @@ def _is_hidden(hidden: HiddenSegments, claim: ClaimSpec) -> bool:
     if claim.kind is ClaimKind.HIGHEST:  # its explanation may name any segment
         return bool(small)
     return not small.isdisjoint((claim.segment, TRUE_SEGMENT, FALSE_SEGMENT))
-
-
-def _is_gate_of_few(reader: LakeReader, claim: ClaimSpec, r: Row) -> bool:
-    if claim.kind is not ClaimKind.GATE or claim.table is None:
-        return False
-    of_gate = {"rule_name": claim.rules[0][0], "rows_checked": r["n"], "measured": r["measured"]}
-    return bool(gates_of_few(reader.words.contract.table(claim.table), [of_gate]))
 
 
 def _whom(words: Vocabulary, claim: ClaimSpec) -> str:

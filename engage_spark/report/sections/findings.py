@@ -6,7 +6,8 @@ from collections import Counter
 from math import ceil, floor
 from typing import Any
 
-from engage_spark.analytics.claim_suppression import small_claims
+from engage_spark.analytics.check_suppression import is_gate_of_few
+from engage_spark.analytics.claim_suppression import small_claims, without_few_broken
 from engage_spark.analytics.states import FALSE_SEGMENT, TRUE_SEGMENT
 from engage_spark.contract.statements import ClaimKind
 from engage_spark.numerics.suppression import (
@@ -306,7 +307,7 @@ def claims(source: Source) -> PageSection:
     Errors: NotPublishedError where they are not published.
     """
     day = source.day("claims")
-    rows = source.of_day("claims", order="claim")
+    rows = without_few_broken(source.of_day("claims", order="claim"), source.spec)
     if not rows:
         return PageSection(key="claims", title="Claims", missing=_WITHOUT_CLAIMS)
     counts = Counter(r["verdict"] for r in rows)
@@ -377,6 +378,9 @@ def _claim_list(source: Source, rows: list[Row], day: Any) -> Grid:
         rows, key=lambda r: (order.index(r["verdict"]) if r["verdict"] in order else len(order), r["claim"])
     )
     small = small_claims(rows) | _of_hidden_groups(source)
+    specs = {c.name: c for c in source.spec.claims}
+    gates = [(r["claim"], specs[r["claim"]], r) for r in rows if r["claim"] in specs]
+    small |= {name for name, claim, row in gates if is_gate_of_few(source.contract, claim, row)}
     earlier = source.lake.claims_of_earlier_checks(day)
     return Grid(
         title="Every claim",

@@ -11,8 +11,10 @@ import pytest
 from engage_spark.contract import judged_table, tracked_table
 from engage_spark.errors import ConfigurationError, GateError
 from engage_spark.lake import Lake
+from engage_spark.pipelines.analyze.run import run_analyze
 from engage_spark.pipelines.features import run_features
 from engage_spark.pipelines.ingest.run import run_ingest
+from engage_spark.pipelines.stages import ANALYTICS
 from engage_spark.pipelines.tables.migrate import run_migrate
 from engage_spark.pipelines.tables.views import run_views
 from engage_spark.settings import Settings
@@ -126,12 +128,20 @@ def test_views_show_what_readers_see_whatever_happens(
     second = assert_agree(spark, settings, *names)
     assert second["stations"] != first["stations"] and second["rides"] == first["rides"]
 
+    run_analyze(spark, settings, contract=BIKES)
+    (analyzed,) = run_log(settings).publication(spark).visible("analyze").values()
+    for name in analyzed.outputs:
+        stored = Lake(settings.lake).read(spark, name).where(f"run_id = '{analyzed.run_id}'")
+        assert len(shown(spark, name)) == stored.count() > 0, name
+    assert {"rollups", "claims"} <= analyzed.outputs.keys() <= {*ANALYTICS}
+
     # replaced: the derived day is out of date, and nobody sees it until it is derived anew
     deliver(of(3), BIKES, tmp_path, DAY)
     deliver_log(pd.concat([rides(1), rides(2, 3)]), RIDES, tmp_path)
     ingest(spark, settings)
     third = assert_agree(spark, settings, *names)
     assert third["station_features"] == [] and len(third["rides"]) == 11
+    assert shown(spark, "rollups") == shown(spark, "claims") == []
     run_features(spark, settings, contract=BIKES)
     assert len(assert_agree(spark, settings, *names)["station_features"]) == 12
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from engage_spark.analytics.claim_suppression import small_claims
+from engage_spark.analytics.claim_suppression import small_claims, without_few_broken
+from engage_spark.contract import load_contract
+from engage_spark.contract.analytics import analytics_spec_of
+from engage_spark.contract.statements import ClaimKind
 
 
 def test_a_share_that_stands_for_few_is_hidden_with_its_neighbour() -> None:
@@ -39,3 +42,18 @@ def test_declared_shares_do_not_tell_of_what_none_of_them_stands_for() -> None:
     rows = [row | {"claim": "m", "measured": 0.505}, row | {"claim": "f", "measured": 0.49}]
     assert small_claims(rows) == {"f"}
     assert small_claims([r | {"kind": "share"} for r in rows]) == set(), "they are no parts of one whole"
+
+
+def test_a_share_of_customers_that_break_a_check_is_not_told_of_few() -> None:
+    spec = analytics_spec_of(load_contract())
+    of_checks = [c for c in spec.claims if c.kind in (ClaimKind.RULES, ClaimKind.MISSING)]
+    rows = [
+        {"claim": c.name, "measured": share, "lower": share, "upper": share, "n": 1000, "explanation": "e"}
+        for c in of_checks
+        for share in (0.0, 0.7, 7.0)
+    ]
+    shown = without_few_broken(rows, spec)
+    for table, expected in ((spec.entity, {0.0, 7.0, None}), ("interactions", {0.0, 0.7, 7.0})):
+        names = {c.name for c in of_checks if c.table == table}
+        assert names and {r["measured"] for r in shown if r["claim"] in names} == expected
+    assert all(r["explanation"] == "e" for r in shown)

@@ -385,6 +385,17 @@ def test_the_command_answers_as_a_table_as_json_and_as_csv(
         assert "2 rows" in out
 
 
+@pytest.mark.parametrize("words", [[], ["--json"], ["--csv"]])
+def test_a_day_beyond_the_calendar_is_refused_in_words(
+    small: SmallLake, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    options = ["--contract", str(DATA / "bikes.odcs.yaml"), "--set", f"lake.root={small.root}"]
+    with pytest.raises(SystemExit) as refused:
+        main([*options, "sql", "SELECT DATE '20000-01-01' AS d", *words])
+    assert refused.value.code == 2
+    assert "a value cannot be written" in "".join(capsys.readouterr())
+
+
 def test_the_rows_of_an_answer_are_written_as_they_are(
     small: SmallLake, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -128,6 +128,20 @@ def test_a_choice_redraws_its_plot(tab: Tab, file: Path) -> None:
     assert tab.console == []
 
 
+def test_a_pointer_over_a_mark_shows_its_values(tab: Tab, file: Path) -> None:
+    tab.open(file)
+    mark = "document.querySelector('#segments .plot .mark-rect path')"
+    tab.run(f"{mark}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
+    at = tab.run(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({mark}.getBoundingClientRect())")
+    tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=at[0], y=at[1])
+    tip = "document.querySelector('#vg-tooltip-element.visible')"
+    tab.until(f"!!{tip}")
+    text = tab.run(f"{tip}.innerText")
+    assert "share of customers" in text and "200" in text, text
+    tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=1, y=1)
+    tab.until(f"!{tip}")
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
 def test_axe_has_nothing_serious_to_say(tab: Tab, file: Path, axe: str, scheme: str, width: int) -> None:
     tab.open(file, width=width, scheme=scheme)
