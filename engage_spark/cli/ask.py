@@ -11,6 +11,7 @@ import typer
 from engage_spark.cli import console
 from engage_spark.cli.common import settings_of
 from engage_spark.errors import EngageError, UsageError
+from engage_spark.masking import one_line
 
 if TYPE_CHECKING:
     from engage_spark.insight.ask import Conversation
@@ -48,8 +49,11 @@ def ask(
 def _is_answered(ctx: typer.Context, conversation: Conversation, question: str, *, is_alone: bool) -> bool:
     """Print the answer to a question, and return whether there is one.
 
-    In a conversation what a tool refuses is printed, and the next question is asked.
+    In a conversation each question stands above its answer, what a tool refuses is printed as its answer, and
+    the next question is asked.
     """
+    if not is_alone and not ctx.obj.json:
+        console.data(f"> {one_line(question.strip())}\n")
     try:
         reply = conversation.ask(question.strip())
     except EngageError as e:
@@ -60,12 +64,16 @@ def _is_answered(ctx: typer.Context, conversation: Conversation, question: str, 
             refused = {"question": question.strip(), "answered": False, "error": error}
             console.data(json.dumps(refused, ensure_ascii=False) + "\n")
         else:
-            console.error(e)
+            from engage_spark.insight.ask.narrator import capital
+
+            hint = f"\n{capital(e.hint)}." if e.hint else ""
+            details = "".join(f"\n- {detail}" for detail in e.details)
+            console.paragraphs(f"This is not answered: {e.message}.{details}{hint}\n\n")
         return False
     if ctx.obj.json:
         console.data(json.dumps(reply.to_dict(), ensure_ascii=False) + "\n")
         return reply.is_answered
     for remark in reply.remarks:
         console.paragraphs(f"({remark})\n")
-    console.paragraphs(reply.text + "\n")
+    console.paragraphs(reply.text + ("\n" if is_alone else "\n\n"))
     return reply.is_answered

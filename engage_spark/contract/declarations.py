@@ -229,6 +229,10 @@ _FIELD_PROPERTIES: _Rows = (
      "stock: a level. rolling: a count over the days before. Neither is added up over days."),
     ("rollingDays", K.DAYS, "30", "analyze", "The days that a rolling number counts over."),
     ("cohortName", K.TEXT, "tier_of", "analyze", "How the key of cohorts by the field is called."),
+    ("synonyms", K.NAMES, "[turnover, takings]", "insight",
+     "What people call the field in questions to `ask`."),
+    ("valueSynonyms", K.TEXT_BY_VALUE, "{downtown: Urban, inner city: Urban}", "insight",
+     "What people call values of the field in questions, each with the value that it stands for."),
 )  # fmt: skip
 _OPTIONS_KEYS: _Rows = (
     ("minimum", K.NUMBER, "0", ALL, "The least value, inclusive."),

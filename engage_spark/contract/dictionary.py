@@ -118,6 +118,8 @@ def notes(f: Field) -> str:
     parts += [f"analytics: {', '.join(f.analytics)}"] if f.analytics else []
     parts += [f"counts over {f.rolling_days} days"] if f.rolling_days else []
     parts += [f"cohorts: {f.cohort_name}"] if f.cohort_name else []
+    parts += [f"also called: {', '.join(f.synonyms)}"] if f.synonyms else []
+    parts += [f"{word} is {value}" for word, value in f.value_synonyms]
     return "; ".join(parts)
 
 

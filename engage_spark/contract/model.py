@@ -129,6 +129,8 @@ class Field:
     `contract.monitoring`), and `money` what a contact costs and brings. `analytics` says what analytics does
     with it,
     `over_time` and `rolling_days` what it is over days, `cohort_name` how the key of cohorts by it is called.
+    `synonyms` are what people call it in questions, `value_synonyms` such words with the values that they
+    stand for.
     """
 
     name: str
@@ -169,6 +171,8 @@ class Field:
     over_time: OverTime | None = None
     rolling_days: int | None = None
     cohort_name: str | None = None
+    synonyms: tuple[str, ...] = ()
+    value_synonyms: tuple[tuple[str, str], ...] = ()
 
     @property
     def delivered_name(self) -> str:

@@ -195,4 +195,6 @@ def field_properties(
         "over_time": read.one_of("overTime", OverTime, optional=True),
         "rolling_days": _rolling_days(read),
         "cohort_name": read.text("cohortName"),
+        "synonyms": read.names("synonyms"),
+        "value_synonyms": tuple(read.texts("valueSynonyms").items()),
     }

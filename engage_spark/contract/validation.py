@@ -29,6 +29,7 @@ from engage_spark.contract.monitoring import monitoring_problems
 from engage_spark.contract.patterns import bare_pattern, pattern_problem
 from engage_spark.contract.sql_nodes import LONGEST_TYPE, KnownColumns
 from engage_spark.contract.stored_tables import name_clashes
+from engage_spark.contract.synonyms import synonym_problems
 
 LOGICAL = {
     **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), "integer"),
@@ -89,7 +90,8 @@ def find_contradictions(contract: Contract, *, of_package: bool = False) -> list
         problems += (
             _rules(table) + _references(table, by_name) + _event_time(table) + _formulas(table, by_name)
         )
-    return problems + find_graph_contradictions(contract) + analytics_problems(contract)
+    problems += find_graph_contradictions(contract) + analytics_problems(contract)
+    return problems + synonym_problems(contract)
 
 
 def _repeated(names: Iterable[str]) -> list[str]:

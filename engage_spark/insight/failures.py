@@ -35,13 +35,15 @@ class BadArgumentError(InsightError):
 
     code = "BadArgument"
 
-    def __init__(self, argument: object, problem: str, *, allowed: Iterable[object] = ()) -> None:
+    def __init__(
+        self, argument: object, problem: str, *, allowed: Iterable[object] = (), hint: str | None = None
+    ) -> None:
         self.argument = cut(_text(argument), 100)
         self.allowed = tuple(str(value) for value in allowed)
         more = len(self.allowed) - MOST_NAMED
         listed = ", ".join(self.allowed[:MOST_NAMED]) + (f", and {more} more" if more > 0 else "")
         super().__init__(
-            f"argument {quote(argument)}: {problem}", hint=f"allowed are: {listed}" if listed else None
+            f"argument {quote(argument)}: {problem}", hint=f"allowed are: {listed}" if listed else hint
         )
 
 

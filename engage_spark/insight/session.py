@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from engage_spark.analytics.states import NULL_SEGMENT, OTHER_SEGMENT
 from engage_spark.contract import Contract
-from engage_spark.errors import ConfigurationError
+from engage_spark.contract.analytics_spec import DimensionKind
+from engage_spark.errors import ConfigurationError, NotPublishedError
 from engage_spark.insight.arguments import check_arguments
 from engage_spark.insight.evidence import Answer
-from engage_spark.insight.failures import UnknownToolError, quote
+from engage_spark.insight.failures import StaleLakeError, UnknownToolError, quote
 from engage_spark.insight.lake_reader import LakeReader
 from engage_spark.insight.registry import Tool, tools_of
 from engage_spark.insight.tools.checking import check_claim, data_quality
@@ -102,6 +104,26 @@ class Insight:
             raise UnknownToolError(name, self._tools_by_name)
         checked = check_arguments(self._tools_by_name[name], {} if arguments is None else arguments)
         return self._with_freshness(_FUNCTIONS[name](self._reader, checked), checked)
+
+    def seen_segments(self) -> dict[str, tuple[str, ...]]:
+        """Return the categories of the newest analyzed day by dimension, without those that are not shown: by
+        these can be asked what the contract does not list. None where nothing is published.
+
+        Cost: the states of the day, which are remembered.
+        """
+        try:
+            _, hidden, states = self._reader.day_states(None)
+        except (NotPublishedError, StaleLakeError):
+            return {}
+        return {
+            name: tuple(
+                s
+                for s in states.segments(name)
+                if s not in hidden.of(name) and s not in (NULL_SEGMENT, OTHER_SEGMENT)
+            )
+            for name, spec in self.vocabulary.dimensions.items()
+            if spec.kind is DimensionKind.CATEGORY
+        }
 
     def _with_freshness(self, answer: Answer, arguments: Mapping[str, Any]) -> Answer:
         """Note customers who are published, and whom the answer does not know yet, where the newest snapshot

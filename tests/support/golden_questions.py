@@ -37,6 +37,9 @@ class Names:
     def call(self, name: str, arguments: Mapping[str, Any] | None = None) -> Any:
         raise NotImplementedError
 
+    def seen_segments(self) -> Mapping[str, tuple[str, ...]]:
+        return {}
+
 
 @dataclass(frozen=True)
 class GoldenQuestion:

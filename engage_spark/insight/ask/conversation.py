@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
-from engage_spark.errors import PermanentError
+from engage_spark.errors import NotPublishedError, PermanentError
 from engage_spark.insight.ask.follow_ups import (
     asks_which_of_them,
     follow,
@@ -16,11 +16,18 @@ from engage_spark.insight.ask.follow_ups import (
     may_lean_on_the_last,
     stands_for_the_last,
 )
-from engage_spark.insight.ask.narrator import narrate
+from engage_spark.insight.ask.narrator import capital, narrate
 from engage_spark.insight.ask.questions import read_question
 from engage_spark.insight.ask.reading import Reading
-from engage_spark.insight.ask.resolving import Decline, Route, examples
+from engage_spark.insight.ask.resolving import MOST_OFFERS, Decline, Route, examples
 from engage_spark.insight.ask.router import route
+from engage_spark.insight.ask.statistics import (
+    Statistic,
+    asked_statistic,
+    asks_for_the_mean,
+    lead_of,
+    with_statistic,
+)
 from engage_spark.insight.ask.terms import Terms, best_metrics, content_of
 from engage_spark.insight.check_text import check_text
 from engage_spark.insight.evidence import Answer
@@ -41,6 +48,9 @@ class Tools(Protocol):
 
     def call(self, name: str, arguments: Mapping[str, Any] | None = None) -> Answer:
         """Answer a call."""
+
+    def seen_segments(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the categories that the data have and tools show, by dimension."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +97,12 @@ class Conversation:
     tools: Tools
     last: Route | None = None
     pending: Decline | None = None
+    statistic: Statistic | None = None
 
     @cached_property
     def terms(self) -> Terms:
-        """The words that the contract lets questions use."""
-        return Terms(self.tools.vocabulary)
+        """The words that the contract lets questions use, and the categories that the data have."""
+        return Terms(self.tools.vocabulary, self.tools.seen_segments())
 
     def ask(self, question: str) -> SpokenReply:
         """Answer a question, or say what can be asked instead."""
@@ -101,8 +112,15 @@ class Conversation:
             hint = f"\nWhat can be asked:{offers}" if offers else ""
             text = f"This is not answered: {call.reason}.{hint}"
             return SpokenReply(question=question, text=text, offers=call.offers)
-        answer = self.tools.call(call.tool, call.arguments)
-        text = narrate(answer)
+        try:
+            answer = self.tools.call(call.tool, call.arguments)
+        except NotPublishedError as e:
+            if call.tool != "fairness":
+                raise
+            return self._without_fairness(question, call, e)
+        reading = read_question(question, self.terms)
+        lead = tuple(lead_of(self.statistic, reading, answer, self.tools.vocabulary))
+        text = narrate(answer, lead=lead)
         if problems := check_text(text, [answer]):
             raise PermanentError(
                 "the answer could not be put into words: a number of the text is not in the evidence",
@@ -120,12 +138,34 @@ class Conversation:
 
     def route(self, question: str) -> Route | Decline:
         """Return the call that answers a question in this conversation, and remember it."""
+        before = self.last
         result = self._offered(self._route(question))
         if isinstance(result, Route):
+            reading = read_question(question, self.terms)
+            asked = asked_statistic(reading)
+            if asked is None and before is not None and leans_on_the_last(reading):
+                asked = None if asks_for_the_mean(reading) else self.statistic
+            self.statistic = asked
+            result = with_statistic(result, asked, self.terms.vocabulary)
             self.last, self.pending = result, None
         else:
             self.pending = result if result.template is not None else None
         return result
+
+    def _without_fairness(self, question: str, call: Route, error: NotPublishedError) -> SpokenReply:
+        """Say why groups of a protected field are not compared, and by what the target can be."""
+        target = call.arguments.get("target") or self.terms.vocabulary.main_target
+        name = str(target).replace("_", " ")
+        words = self.terms.vocabulary
+        entity = words.contract.entity.name
+        delivered = [d for d, spec in words.dimensions.items() if spec.tables == (entity,)]
+        offers = tuple(f"compare {name} by {d.replace('_', ' ')}" for d in delivered)
+        offers = offers[:MOST_OFFERS] if "compare_segments" in self._offered_tools else ()
+        listed = "".join(f"\n- {offer}" for offer in offers)
+        hint = f"\n{capital(error.hint)}." if error.hint else ""
+        asked = f"\nWhat can be asked:{listed}" if offers else ""
+        text = f"This is not answered: {error.message}.{hint}{asked}"
+        return SpokenReply(question=question, text=text, offers=offers)
 
     @cached_property
     def _offered_tools(self) -> frozenset[str]:

@@ -5,7 +5,10 @@ It knows no contract. What a business calls its things comes from its contract a
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 
 from engage_spark.insight.ask.function_words import CLOSED, LIGHT_VERBS, word_set
 
@@ -156,6 +159,23 @@ QUARTILES = {
     **dict.fromkeys(("third", "3"), "Q3"),
 }
 """The quartile that a word names."""
+
+
+WORD_OF_VALUE = re.compile(r"[^\W\d_]+'[^\W\d_]+|[^\W_]+")
+"""Matches a word of a value, in any script."""
+
+
+@lru_cache(maxsize=10_000)
+def folded(word: str) -> str:
+    """Return a word without accents and case, by which Zurich is Zürich."""
+    plain = unicodedata.normalize("NFKD", word.casefold())
+    return "".join(c for c in plain if not unicodedata.combining(c))
+
+
+def words_of_value(value: str) -> tuple[str, ...]:
+    """Return the words of a value, such as müller, and, söhne of Müller & Söhne."""
+    text = unicodedata.normalize("NFC", value).lower().replace("&", " and ")
+    return tuple(WORD_OF_VALUE.findall(text))
 
 
 def meaning(word: str) -> str:

@@ -4,7 +4,6 @@ fields.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from engage_spark.contract.analytics_spec import ACTIVE, CUSTOMERS, RETENTION
@@ -37,7 +36,7 @@ class FigureRouter(Resolver):
         own += [d for d, _ in reading.segments if d in names]
         entity = self.terms.vocabulary.contract.entity
         for term in self.terms.protected:
-            values = {w for v in entity[term.name].allowed for w in re.findall(r"[a-z0-9]+", str(v).lower())}
+            values = {w for v in entity[term.name].allowed for w in english.words_of_value(str(v))}
             for i, word in enumerate(reading.words):
                 if not reading.used[i] and (
                     word == term.name or english.meaning(word) in term.core or word in values
@@ -306,7 +305,7 @@ class FigureRouter(Resolver):
         own = [t for t in self.terms.protected if t.name not in self.terms.vocabulary.dimensions]
         words = {english.meaning(w) for _, w in self.reading.content} | {w for _, w in self.reading.content}
         values = {t.name: " ".join(map(str, entity[t.name].allowed)).lower() for t in own}
-        return any(words & ({t.name} | t.core | set(re.findall(r"[a-z0-9]+", values[t.name]))) for t in own)
+        return any(words & ({t.name} | t.core | set(english.words_of_value(values[t.name]))) for t in own)
 
     def _fairness_of_target(self) -> Route:
         attribute = (

@@ -21,7 +21,7 @@ _ON, _OFF = "1", "0"
 def take_flags(reading: Reading) -> None:
     """Take the segments of flags: with and without something, such as inactive, and those without it."""
     for term in reading.terms.dimensions:
-        if set(reading.terms.vocabulary.segments(term.name)) != {_ON, _OFF}:
+        if set(reading.terms.values_of(term.name)) != {_ON, _OFF}:
             continue
         named = list(_flags_of(reading, term))
         if named:

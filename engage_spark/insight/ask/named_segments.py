@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from engage_spark.insight.ask import english
+from engage_spark.insight.ask.intents import TRIGGER_WORDS
 from engage_spark.insight.ask.reading import Reading
 from engage_spark.insight.ask.terms import DimensionTerm, SegmentTerm
 
@@ -39,6 +40,8 @@ def take_segments(reading: Reading) -> None:
     placed = list[tuple[int, tuple[str, str]]]()
     by_length = sorted((s for s in reading.terms.segments if s.words), key=lambda s: -len(s.words))
     for term in by_length:
+        if _is_of_another(reading, term):
+            continue
         for places in _places_of(reading, term):
             reading.use(places)
             placed.append((places.start, (term.dimension, term.segment)))
@@ -70,9 +73,17 @@ def _take_whole_dimensions(reading: Reading) -> None:
     """Take a dimension in place of three segments or more that are all it has, as in a list of them."""
     for dimension in {d for d, _ in reading.segments}:
         named = {s for d, s in reading.segments if d == dimension}
-        if len(named) > 2 and named == set(reading.terms.vocabulary.segments(dimension)):
+        if len(named) > 2 and named == set(reading.terms.values_of(dimension)):
             reading.segments = [s for s in reading.segments if s[0] != dimension]
             reading.dimensions.append(dimension)
+
+
+def _is_of_another(reading: Reading, term: SegmentTerm) -> bool:
+    """Return whether the words of a category are those of another dimension's, which the question names."""
+    same = {s.dimension for s in reading.terms.segments if s.words == term.words} - {term.dimension}
+    by_name = {d.name: d for d in reading.terms.dimensions}
+    names_own = _names(reading, by_name[term.dimension])
+    return not names_own and any(_names(reading, by_name[name]) for name in same)
 
 
 def _places_of(reading: Reading, term: SegmentTerm) -> Iterator[range]:
@@ -80,7 +91,9 @@ def _places_of(reading: Reading, term: SegmentTerm) -> Iterator[range]:
     the name of the dimension.
     """
     words, n = reading.words, len(term.words)
-    is_vague = all(w in english.FILLER for w in term.words)
+    is_declared = term.segment in reading.terms.vocabulary.segments(term.dimension)
+    common = english.FILLER | (frozenset() if is_declared else _meant_otherwise(reading))
+    is_vague = all(w in common for w in term.words)
     core = next(d for d in reading.terms.dimensions if d.name == term.dimension).core
     if all(w[0].isdigit() for w in term.words):
         return
@@ -91,10 +104,16 @@ def _places_of(reading: Reading, term: SegmentTerm) -> Iterator[range]:
         if is_vague and not around & core:
             continue
         if all(
-            b in (a, english.singular(a), english.meaning(a))
+            english.folded(b) in map(english.folded, (a, english.singular(a), english.meaning(a)))
             for a, b in zip(words[i : i + n], term.words, strict=True)
         ):
             yield range(i, i + n)
+
+
+def _meant_otherwise(reading: Reading) -> frozenset[str]:
+    """Return the words that mean something else than a category that only the data have."""
+    terms = reading.terms
+    return terms.name_words | terms.entity_words | frozenset(english.MEANINGS) | TRIGGER_WORDS
 
 
 def _take_ranges(reading: Reading) -> None:

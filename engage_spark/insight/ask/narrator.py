@@ -29,6 +29,11 @@ _LEFT_OUT: Mapping[str, frozenset[str]] = {
 """Value columns that are left to the table where another value says more."""
 _TRUE = "true"
 _MISSING = "missing values"
+_ROWS = "rows of "
+_QUANTILE = " quantile"
+_PAYS, _PAYS_FROM = "a contact pays", "from which a contact pays"
+_CUSTOMER = "the customer"
+"""The filter of figures on the one who was asked for."""
 
 
 def number(value: float, unit: str | None = None, *, is_difference: bool = False) -> str:
@@ -66,13 +71,17 @@ def plain_number(value: float) -> str:
     return f"{value:,.{max(0, _DIGITS - 1 - size)}f}"
 
 
-def narrate(answer: Answer) -> str:
-    """Return an answer in sentences: what was asked for, the table, how to read it, and its source."""
-    parts = [*_SAYINGS.get(answer.tool, _facts)(answer), *_table(answer)]
-    if not parts:
-        parts = ["There is nothing to show."]
+def narrate(answer: Answer, *, lead: Sequence[str] = ()) -> str:
+    """Return an answer in sentences: what was asked for, the table, how to read it, and its source.
+
+    `lead` is said first, and not once more.
+    """
+    parts = [*lead, *_SAYINGS.get(answer.tool, _facts)(answer), *_table(answer)]
+    if len(parts) == len(lead):
+        why = "" if answer.notes else ": nobody was counted for this"
+        parts.append(f"There is nothing to show{why}{'.' if not answer.notes else ', for this reason:'}")
     parts += answer.notes
-    return "\n".join([*parts, *_sources(answer)])
+    return "\n".join([*dict.fromkeys(parts), *_sources(answer)])
 
 
 def _facts(answer: Answer) -> Iterator[str]:
@@ -85,9 +94,9 @@ def sentence(fact: Evidence) -> str:
     *subject, measure = fact.label.split(": ")
     whom = _whom(fact.filter)
     if not isinstance(fact.value, int | float):
-        value = (
-            "not known" if fact.value is None else words(str(fact.value)) if not subject else str(fact.value)
-        )
+        value = words(str(fact.value)) if not subject else str(fact.value)
+        if fact.value is None:
+            value = "not known, since nobody has a value" if fact.n == 0 else "not known"
         return f"{capital(words(fact.label))}{whom}: {value}."
     if measure == _MISSING and fact.n is not None:
         return _missing(fact, ", ".join(map(words, subject)), whom)
@@ -118,6 +127,11 @@ def _whom(of: str) -> str:
     """Return of whom a figure is, as a part of a sentence: of all customers it is not said."""
     if of == EVERYONE:
         return ""
+    if of == _CUSTOMER:
+        return " for this customer"
+    if of.startswith(_ROWS):
+        whose = of.removeprefix(_ROWS)
+        return f" in {whose}" if whose == "the delivery" else f" for {words(whose)}"
     return f" where {words(of)}" if " is " in of else f" among {words(of)}"
 
 
@@ -140,8 +154,8 @@ def _ends(lower: float, upper: float, fact: Evidence) -> str:
 
 
 def words(name: str) -> str:
-    """Return a name as words: underscores are spaces."""
-    return name.replace("_", " ")
+    """Return a name as words: underscores are spaces, and (null) is a value that is missing."""
+    return name.replace("_", " ").replace(" is (null)", " is missing")
 
 
 def capital(text: str) -> str:
@@ -210,7 +224,47 @@ def _description(answer: Answer) -> Iterator[str]:
     """Say the metric that was asked for before the number of customers."""
     metric = answer.arguments.get("metric")
     asked = [f for f in answer.facts if metric and f.label.startswith(f"{metric}: ")]
-    yield from map(sentence, [*asked, *(f for f in answer.facts if f not in asked)])
+    quantiles = [f for f in asked if f.label.endswith(_QUANTILE)]
+    yield from map(sentence, [f for f in asked if f not in quantiles])
+    if quantiles:
+        each = (f"{f.label.rpartition(': ')[2]} {_figure(f)}" for f in quantiles)
+        yield f"{capital(words(str(metric)))}{_whom(quantiles[0].filter)}: {', '.join(each)}."
+    yield from map(sentence, [f for f in answer.facts if f not in asked])
+
+
+def _figure(fact: Evidence) -> str:
+    return number(fact.value, fact.unit) if isinstance(fact.value, int | float) else "not known"
+
+
+def _explanation(answer: Answer) -> Iterator[str]:
+    """Say of each target what the model predicts for the customer, and whether a contact pays."""
+    parts: dict[str, dict[str, Evidence]] = {}
+    for fact in answer.facts:
+        target, _, measure = fact.label.partition(": ")
+        parts.setdefault(target, {})[measure] = fact
+    for target, of_target in parts.items():
+        name = words(target)
+        for measure in ("probability", "prediction"):
+            if measure in of_target:
+                yield sentence(of_target[measure])
+        pays, threshold = (of_target.get(m) for m in (_PAYS, f"probability {_PAYS_FROM}"))
+        if pays is not None and threshold is not None:
+            verdict = "pays" if pays.value == "yes" else "does not pay"
+            yield f"For {name}, a contact {verdict}: one pays from a probability of {_figure(threshold)} on."
+        if "model" in of_target:
+            yield f"The model of {name} is {of_target['model'].value}."
+
+
+def _similar(answer: Answer) -> Iterator[str]:
+    for fact in answer.facts:
+        target, _, measure = fact.label.partition(": ")
+        yield f"{capital(words(target))}, {measure}: {_figure(fact)}{_precision(fact)}."
+
+
+def _advice(answer: Answer) -> Iterator[str]:
+    """Say first where there is no group that anything could be done about."""
+    yield from (note for note in answer.notes if not answer.rows and note.startswith("No group is worse"))
+    yield from _facts(answer)
 
 
 _SAYINGS = {
@@ -218,6 +272,9 @@ _SAYINGS = {
     "check_claim": _claim,
     "compare_segments": _comparison,
     "correlate": _correlation,
+    "explain_customer": _explanation,
+    "similar_customers": _similar,
+    "recommend": _advice,
 }
 
 
@@ -240,7 +297,15 @@ def _line(answer: Answer, row: tuple[Value, ...]) -> str:
         for i, c in enumerate(answer.columns)
         if c.role is ColumnRole.TEXT and c.name in _TEXTS and row[i] not in (None, "")
     ]
-    return "; ".join([f"{name}: {', '.join(_values(answer, row)) or 'nothing to show'}", *texts])
+    return "; ".join([f"{name}: {', '.join(_values(answer, row)) or _why_empty(answer, row)}", *texts])
+
+
+def _why_empty(answer: Answer, row: tuple[Value, ...]) -> str:
+    """Say why a row has no values."""
+    n = answer.cell(row, "n")
+    if n == 0:
+        return "nobody has a value"
+    return f"too few customers to show this (n = {n:,})" if isinstance(n, int) else "not known"
 
 
 def _values(answer: Answer, row: tuple[Value, ...]) -> Iterator[str]:

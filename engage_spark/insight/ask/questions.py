@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import date
 
@@ -14,7 +15,14 @@ from engage_spark.insight.ask.function_words import (
     LIGHT_VERBS,
     SHORT_FORMS,
 )
-from engage_spark.insight.ask.intents import RAISE, SIDE_WORDS, TRIGGER_WORDS
+from engage_spark.insight.ask.intents import (
+    CONTACT,
+    EXPLAIN,
+    RAISE,
+    SIDE_WORDS,
+    SIMILAR,
+    TRIGGER_WORDS,
+)
 from engage_spark.insight.ask.named_dimensions import take_dimensions, take_groups, use_words_of_dimensions
 from engage_spark.insight.ask.named_flags import take_flags
 from engage_spark.insight.ask.named_segments import take_segments
@@ -33,7 +41,21 @@ LONG_FILLER = 6
 LONGEST = 1_000
 """Characters of a question that are read."""
 _KEY = "customerkey"
-_TOKEN = re.compile(r"[a-z]+(?:_[a-z0-9]+)+|[a-z]+(?:'[a-z]+)?|\d+(?:[.,]\d+)*|[+%<>$€]")
+_L = r"[^\W\d_]"
+_TOKEN = re.compile(rf"{_L}+(?:_[^\W_]+)+|{_L}+(?:'{_L}+)?|\d+(?:[.,]\d+)*|[+%<>$€]")
+"""A name, a word in any script, a number, or a sign."""
+_BARE_KEY = re.compile(
+    r"(?<![\w.,-])#?(?P<key>[A-Za-z]{1,12}-?\d[A-Za-z0-9-]*|\d{1,20}-?[A-Za-z][A-Za-z0-9-]*-?\d[A-Za-z0-9-]*"
+    r"|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+    r"|(?<=like )\d{1,20}|(?<=similar to )\d{1,20}|(?<=explain )\d{1,20}|(?<=resembles )\d{1,20}"
+    r"|(?<=why is )\d{1,20}|(?<=why will )\d{1,20}|(?<=why does )\d{1,20}|(?<=why did )\d{1,20})"
+    r"(?![\w-])(?!\s*(?:%|percent|times|x\b|of\b|customers|days|weeks|months|years))",
+    re.IGNORECASE,
+)
+"""A key without a word that says so: letters and digits, or a number behind what is asked of one customer."""
+_NO_KEY = re.compile(r"(?:[a-z]-?\d|p\d{1,2}|fy\d+|\d+[a-z]{1,2}|\d+e\d+|top-?\d+)", re.IGNORECASE)
+_OF_ONE = re.compile(rf"(?i:{EXPLAIN.pattern}|{SIMILAR.pattern}|{CONTACT.pattern})")
+_KEY_ALONE = re.compile(r"\s*(?:(?:and|what about|how about|or)\s+)?#?[\w-]+\s*[?.!]*\s*", re.IGNORECASE)
 _VERBS = CLOSED | LIGHT_VERBS | DOING_VERBS
 """Words that no other one is a slip of."""
 _BESIDE = frozenset(word for words in SIDE_WORDS.values() for word in words)
@@ -60,8 +82,10 @@ def read_question(question: str, terms: Terms) -> Reading:
     """Return what a question names by the words of a contract."""
     reading = Reading(terms)
     text = _take_customer(reading, prepared(question[:LONGEST]))
-    text = _take_days(reading, text).lower().replace("’", "'")
-    text = terms.name_pattern.sub(lambda m: terms.names[tuple(re.findall(r"[a-z]+|\d+", m[0]))], text)
+    text = _take_days(reading, unicodedata.normalize("NFC", text)).replace("’", "'")
+    reading.written = {word.lower(): word for word in _TOKEN.findall(text)}
+    text = terms.with_names(text).lower()
+    text = terms.name_pattern.sub(lambda m: terms.names[tuple(re.findall(rf"{_L}+|\d+", m[0]))], text)
     for pattern, replacement in REWRITES:
         text = pattern.sub(replacement, text)
     known = _known_words(terms)
@@ -140,20 +164,41 @@ def _known_words(terms: Terms) -> frozenset[str]:
 def _take_customer(reading: Reading, text: str) -> str:
     """Take the key of a customer out of a text, by the pattern of the contract, or behind what it "
     "is called."""
-    entity = reading.terms.vocabulary.contract.entity
-    pattern = entity[entity.key[0]].pattern if entity.key else None
-    if pattern is not None:
-        body = pattern.removeprefix(r"\A(?:").removesuffix(r")\z").removeprefix("^").removesuffix("$")
-        try:
-            match = re.search(rf"(?<![\w-])(?P<key>{body})(?![\w-])", text)
-        except re.error:  # a Java pattern that Python does not know: the key is known by the word before it
-            match = _key_behind_its_name(reading, text)
-    else:
-        match = _key_behind_its_name(reading, text)
+    match = _key_of_the_pattern(reading, text) or _key_behind_its_name(reading, text)
+    if match is None and (_OF_ONE.search(text) or _KEY_ALONE.fullmatch(text)):
+        bare = (m for m in _BARE_KEY.finditer(text) if _may_be_key(reading, m["key"]))
+        match = next(bare, None) or _number_behind_its_name(reading, text)
     if match is None:
         return text
     reading.customer = match["key"]
     return f"{text[: match.start('key')]} {_KEY} {text[match.end('key') :]}"
+
+
+def _key_of_the_pattern(reading: Reading, text: str) -> re.Match[str] | None:
+    entity = reading.terms.vocabulary.contract.entity
+    pattern = entity[entity.key[0]].pattern if entity.key else None
+    if pattern is None:
+        return None
+    body = pattern.removeprefix(r"\A(?:").removesuffix(r")\z").removeprefix("^").removesuffix("$")
+    try:
+        return re.search(rf"(?<![\w-])(?P<key>{body})(?![\w-])", text)
+    except re.error:  # a Java pattern that Python does not know: the key is known by what is beside it
+        return None
+
+
+def _may_be_key(reading: Reading, key: str) -> bool:
+    """Return whether a text with digits is a key, and no number, quantile, or name of the contract."""
+    letters = re.sub(r"[\W\d_].*", "", key).lower()
+    known = {english.meaning(letters), letters} & (reading.terms.words | frozenset(english.MEANINGS))
+    return not (known and len(letters) > 2) and not _NO_KEY.fullmatch(key)
+
+
+def _number_behind_its_name(reading: Reading, text: str) -> re.Match[str] | None:
+    """Return where a number stands behind what one customer is called: customer 12."""
+    entity = english.singular(reading.terms.vocabulary.contract.entity.name.lower())
+    names = "|".join(map(re.escape, sorted({entity, *reading.terms.entity_words})))
+    after = r"(?![\w-])(?! *(?:to|and|or|years?|months?|days?|weeks?|%|percent)\b)"
+    return re.search(rf"\b(?:{names})\s+#?(?P<key>\d{{1,20}}){after}", text, re.IGNORECASE)
 
 
 def _key_behind_its_name(reading: Reading, text: str) -> re.Match[str] | None:

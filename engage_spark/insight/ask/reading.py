@@ -21,7 +21,8 @@ from engage_spark.insight.ask.terms import Terms
 class Reading:
     """What a question names. `words` are its tokens, corrected; `used` says which of them are explained.
 
-    `protected` are the places of whole names of metrics, whose words are no turns of phrase.
+    `written` has tokens as they were typed. `protected` are the places of whole names of metrics, whose words
+    are no turns of phrase.
     `restricting` are words that say which customers are meant, and that nothing is known of. `is_rate`: the
     window is said as a rate, such as per week; `is_past`: as one before the day, such as last week.
     """
@@ -31,6 +32,7 @@ class Reading:
     words: list[str] = field(default_factory=list)
     used: list[bool] = field(default_factory=list)
     corrections: dict[str, str] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
     customer: str | None = None
     as_of: date | None = None
     month: str | None = None
@@ -94,6 +96,11 @@ class Reading:
             if i in self.restricting
             or (not self.used[i] and (self._has_content(w) or self.says_which_customers(i)))
         ]
+
+    def as_written(self, word: str) -> str:
+        """Return a word of the question as it was typed."""
+        typed = next((old for old, better in self.corrections.items() if better == word), word)
+        return self.written.get(typed, typed)
 
     @property
     def is_restricted(self) -> bool:

@@ -113,10 +113,11 @@ class Resolver:
             raise Unclear("which metric is meant", self._some_metrics())
         candidates = self._candidates(words)
         if not candidates:
-            known = {w for m in self.terms.metrics for w in m.core | m.soft}
-            strange = [w for w in expanded(words) if w not in known]
+            known = {w for m in self.terms.metrics for w in (*m.core, *m.soft, m.name)}
+            typed = [reading.as_written(reading.words[i]) for i, _ in reading.content]
+            strange = [t for t, w in zip(typed, words, strict=True) if not known.issuperset(expanded([w]))]
             reason = (
-                f"nothing is known of {', '.join(strange)}" if strange else f"no metric is {' '.join(words)}"
+                f"nothing is known of {', '.join(strange)}" if strange else f"no metric is {' '.join(typed)}"
             )
             raise Unclear(reason, self._some_metrics())
         if len(candidates) > 1:
@@ -218,7 +219,9 @@ class Resolver:
         if not is_whole:
             self._place(filled, takes)
             if reading.content:
-                words = ", ".join(dict.fromkeys(reading.words[i] for i, _ in reading.content))
+                words = ", ".join(
+                    dict.fromkeys(reading.as_written(reading.words[i]) for i, _ in reading.content)
+                )
                 raise Unclear(f"nothing is known of {words}", examples(self.terms))
             if reading.numbers:
                 raise Unclear(

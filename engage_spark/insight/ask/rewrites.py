@@ -12,6 +12,7 @@ _NOTES = r"(?:comments?|reviews?|ratings?|likes?|messages?|feedback)"
 _NEW = (
     (r"\bnight ?owls?\b", "night customers"),
     (r"\bearly (?:birds?|risers?)\b", "morning customers"),
+    (r"\bp(\d{1,2})\b", r"\1 th percentile"),
     (r"\b(\d{1,3})[-\u2013](\d{1,3})\b(?!-)", r"\1 to \2"),
     # Short forms that are no words.
     (r"\b(?:no\.|no|#) ?(?=of\b)", "number "),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from engage_spark.contract.analytics_spec import ACTIVE, CUSTOMERS, RETENTION, DimensionKind
-from engage_spark.insight.ask.english import FILLER, STATISTICS, meaning, singular
+from engage_spark.insight.ask.english import FILLER, STATISTICS, meaning, singular, words_of_value
 from engage_spark.insight.ask.function_words import word_set
 from engage_spark.insight.vocabulary import Vocabulary
 
-_WORD = re.compile(r"[a-z]+|\d+(?:\.\d+)?")
+_WORD = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?")
 _AUXILIARIES = frozenset(("has", "is", "of", "in"))
 _GENERIC = word_set(
     """
@@ -108,9 +108,15 @@ def content_of(text: str) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Terms:
-    """Everything that a contract lets questions name."""
+    """Everything that questions can name: by the contract, and the categories that the data have (`seen`)."""
 
     vocabulary: Vocabulary
+    seen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def values_of(self, dimension: str) -> tuple[str, ...]:
+        """Return the segments of a dimension: those that the contract declares, then what the data have."""
+        declared = self.vocabulary.segments(dimension)
+        return (*declared, *(s for s in self.seen.get(dimension, ()) if s not in declared))
 
     @cached_property
     def entity_words(self) -> frozenset[str]:
@@ -165,7 +171,7 @@ class Terms:
     def names(self) -> dict[tuple[str, ...], str]:
         """The names of metrics and dimensions of two words or more, by their words as questions have them."""
         own = (*self.vocabulary.metrics, *self.vocabulary.dimensions, *self.vocabulary.protected)
-        split = {tuple(re.findall(r"[a-z]+|\d+", name.lower())): name for name in own}
+        split = {tuple(re.findall(r"[^\W\d_]+|\d+", name.lower())): name for name in own}
         return {words: name for words, name in split.items() if len(words) > 1}
 
     @cached_property
@@ -173,6 +179,39 @@ class Terms:
         """Matches a whole name, with blanks or underscores between its words."""
         parts = sorted(self.names, key=lambda words: -sum(map(len, words)))
         return re.compile(rf"\b(?:{'|'.join('[ _]?'.join(p) for p in parts) or '(?!)'})\b")
+
+    @cached_property
+    def synonyms(self) -> dict[str, str]:
+        """The names of metrics, dimensions and protected fields by the synonyms that the contract has."""
+        words = self.vocabulary
+        owners = {name: words.field_of(name) for name in (*words.metrics, *words.dimensions)}
+        entity = words.contract.entity
+        owners |= {name: entity[name] for name in words.protected}
+        measures = words.graph_table
+        owners |= {name: measures[name] for name in words.influence_measures} if measures is not None else {}
+        named: dict[str, str] = {}
+        for name, owner in owners.items():
+            for synonym in owner.synonyms if owner is not None else ():
+                if not name.endswith("_quartile"):
+                    named.setdefault(" ".join(words_of_value(synonym)), name)
+        return named
+
+    @cached_property
+    def synonym_pattern(self) -> re.Pattern[str]:
+        """Matches a synonym of a field, in the singular or the plural."""
+        longest = sorted(self.synonyms, key=lambda s: (-len(s), s))
+        parts = (r"[\s_&'-]+".join(map(re.escape, s.split())) for s in longest)
+        return re.compile(
+            rf"(?<![\w-])(?P<synonym>{'|'.join(parts) or '(?!)'})(?:s|es)?(?![\w-])", re.IGNORECASE
+        )
+
+    def with_names(self, text: str) -> str:
+        """Return a text with the names of fields in the place of their synonyms."""
+
+        def name_of(match: re.Match[str]) -> str:
+            return f" {self.synonyms[' '.join(words_of_value(match['synonym'].lower()))]} "
+
+        return self.synonym_pattern.sub(name_of, text) if self.synonyms else text
 
     @cached_property
     def name_words(self) -> frozenset[str]:
@@ -229,22 +268,29 @@ class Terms:
         core = parts - _GENERIC - _AUXILIARIES - self.entity_words or parts
         soft = content_of(description.partition(".")[0]) | content_of(unit or "") | parts
         soft |= {"duration"} if unit in _TIMES else frozenset()
-        is_flag = set(self.vocabulary.segments(name)) <= {"0", "1"} and name in self.vocabulary.dimensions
+        values = set(self.values_of(name))
+        is_flag = bool(values) and values <= {"0", "1"}
         return DimensionTerm(name=name, core=core, soft=soft - core, is_flag=is_flag)
 
     @cached_property
     def segments(self) -> tuple[SegmentTerm, ...]:
-        """The segments that the contract declares."""
+        """The segments that the contract declares or the data have."""
         terms = []
         for name, spec in self.vocabulary.dimensions.items():
             bounds = (None, *spec.bounds, None)
-            for i, segment in enumerate(self.vocabulary.segments(name)):
+            for i, segment in enumerate(self.values_of(name)):
                 if spec.kind is DimensionKind.BAND:
                     terms.append(
                         SegmentTerm(dimension=name, segment=segment, lower=bounds[i], upper=bounds[i + 1])
                     )
                 elif spec.kind is DimensionKind.CATEGORY:
                     terms.append(_of_category(name, segment))
+            declared = self.vocabulary.field_of(name)
+            terms += [
+                SegmentTerm(dimension=name, segment=value, words=words_of_value(word))
+                for word, value in (declared.value_synonyms if declared is not None else ())
+                if spec.kind is DimensionKind.CATEGORY
+            ]
         return tuple(terms)
 
     @cached_property
@@ -253,7 +299,7 @@ class Terms:
         entity = self.vocabulary.contract.entity
         values = [s.segment for s in self.segments]
         values += [str(v) for t in self.protected for v in entity[t.name].allowed]
-        return frozenset(w for v in values for w in re.findall(r"[a-z0-9]+", v.lower())[1:])
+        return frozenset(w for v in values for w in words_of_value(v)[1:])
 
     @cached_property
     def segment_words(self) -> frozenset[str]:
@@ -290,7 +336,7 @@ class Terms:
         """Every word that the contract brings into questions, in the form that it is written there."""
         names = [*self.vocabulary.metrics, *self.vocabulary.dimensions, *self.vocabulary.cohort_keys]
         names += [*self.vocabulary.protected, *self.vocabulary.tables, *self.vocabulary.influence_measures]
-        values = [s.segment for s in self.segments]
+        values = [s.segment for s in self.segments] + [w for s in self.segments for w in s.words]
         texts = [*names, *values, *(c.statement for c in self.claims)]
         texts += [s.description for s in self.vocabulary.spec.metrics]
         plain = {w for text in texts for w in _WORD.findall(text.lower().replace("_", " ")) if w.isalpha()}
@@ -326,9 +372,7 @@ def _of_category(dimension: str, value: str) -> SegmentTerm:
         return SegmentTerm(dimension=dimension, segment=value, lower=float(span[1]), upper=float(span[2]) + 1)
     if lower:
         return SegmentTerm(dimension=dimension, segment=value, lower=float(lower[1]))
-    return SegmentTerm(
-        dimension=dimension, segment=value, words=tuple(re.findall(r"[a-z0-9]+", value.lower()))
-    )
+    return SegmentTerm(dimension=dimension, segment=value, words=words_of_value(value))
 
 
 def numbers_of(text: str) -> frozenset[float]:

@@ -23,9 +23,7 @@ ASSOCIATION = "What goes together is an association: nothing here says that one 
 HIDDEN_NOTE = (
     f"Groups with fewer than {SMALLEST_GROUP} customers are not shown, nor those that would give them away."
 )
-FEW_MISSING_NOTE = (
-    f"Where fewer than {SMALLEST_GROUP} customers have no value, figures that tell how many are left out."
-)
+FEW_MISSING_NOTE = f"How many customers have no value is not told where they are fewer than {SMALLEST_GROUP}."
 DAY_COLUMNS = (Column(name="snapshot", role=ColumnRole.TEXT), Column(name="run", role=ColumnRole.TEXT))
 GROUP_COLUMNS = (
     Column(name="dimension", role=ColumnRole.LABEL),

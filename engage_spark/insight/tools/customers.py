@@ -117,7 +117,11 @@ def _key_value(field: Field, text: str) -> object:
 
 
 def _unknown_customer(customer: str) -> BadArgumentError:
-    return BadArgumentError("customer", f"there is no customer {quote(customer)} in the snapshot")
+    return BadArgumentError(
+        "customer",
+        f"there is no customer {quote(customer)} in the snapshot",
+        hint="write the key as it was delivered, with its capitals and zeros",
+    )
 
 
 def _prediction(words: Vocabulary, origin: Origin, r: Row) -> list[Evidence]:

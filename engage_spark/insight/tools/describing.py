@@ -161,7 +161,7 @@ def distribution(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     if words.is_classified(metric):
         raise SuppressedError(
             f"{metric} is classified: its percentiles would be customers' values",
-            hint="describe tells its mean",
+            hint="ask for its mean, which describe tells",
         )
     if dimension is not None and segment is None:
         shown = [s for s in states.segments(dimension) if s not in hidden.of(dimension, metric)]

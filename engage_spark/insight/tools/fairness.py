@@ -25,6 +25,7 @@ from engage_spark.insight.tools.common import (
     unit_of,
 )
 from engage_spark.insight.tools.relating import target_of
+from engage_spark.insight.vocabulary import Vocabulary
 from engage_spark.pipelines.stages import ANALYTICS_STATES, MODEL_MONITORING, monitor_stage
 
 _COLUMNS = ("measure", "attribute", "member", "against", "value", "low", "high", "n_rows", "bound", "verdict")
@@ -47,7 +48,8 @@ def fairness(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     target = target_of(words, arguments)
     attribute, as_of = given(arguments, "attribute"), given(arguments, "as_of")
     arguments = {**arguments, "target": target}
-    problems = list[NotPublishedError | StaleLakeError]()
+    not_counted: NotPublishedError | StaleLakeError | None = None
+    not_monitored: NotPublishedError | StaleLakeError | None = None
     facts, notes = list[Evidence](), [ASSOCIATION]
     lines, origin = list[Row](), None
     try:
@@ -56,7 +58,7 @@ def fairness(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         facts = list(_outcomes(reader, at, hidden, target, attribute))
         notes += [] if facts else [_NO_OUTCOMES]
     except (NotPublishedError, StaleLakeError) as e:
-        problems.append(e)
+        not_counted = e
         notes.append(f"Outcomes by group are not known: {e.message}.")
     try:
         field = words.field_name(target)
@@ -69,17 +71,12 @@ def fairness(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         notes += [HIDDEN_NOTE] if len(lines) < len(of_groups) else []
         notes.append(f"The model's figures are of the predictions of {monitored}, whose labels are known.")
     except (NotPublishedError, StaleLakeError) as e:
-        problems.append(e)
+        not_monitored = e
         notes.append(f"How the model treats the groups is not known: {e.message}.")
     if not facts and not lines:
-        raise (
-            problems[0]
-            if problems
-            else NotPublishedError(
-                f"neither outcomes nor predictions are known by {attribute or 'protected fields'}",
-                hint="run `engage-spark monitor`, or declare the field as a dimension of analytics",
-            )
-        )
+        is_stale = isinstance(not_monitored, StaleLakeError)
+        known = not_counted or (not_monitored if is_stale else None)
+        raise known or _not_known(words, target, attribute)
     lines.sort(key=lambda r: (r["attribute"], r["measure"], r["member"] or ""))
     return Answer(
         tool="fairness",
@@ -98,6 +95,22 @@ def fairness(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         rows=tuple(_row(r) for r in lines),
         origin=origin,
         notes=tuple(notes),
+    )
+
+
+def _not_known(words: Vocabulary, target: str, attribute: str | None) -> NotPublishedError:
+    """Return why groups cannot be compared: they are no dimension, and no monitoring is published."""
+    fields = (attribute,) if attribute else words.protected
+    undeclared = [f for f in fields if f not in words.dimensions]
+    lacks, hint = "its groups are too small", ""
+    if undeclared:
+        names = " and ".join(undeclared)
+        lacks = f"the contract makes no dimension of {names}"
+        hint = f"declare `analytics: [dimension]` for {names} and run `engage-spark analyze`, or "
+    return NotPublishedError(
+        f"how {target} differs by {' and '.join(fields)} is not known: {lacks}, and figures of a model by "
+        "group are not published",
+        hint=f"{hint}run `engage-spark monitor`, which compares the groups of the model in use",
     )
 
 

@@ -167,7 +167,9 @@ def test_a_misspelt_word_is_said_to_be_read_as_another(gym: Insight) -> None:
 def test_an_answer_with_a_number_out_of_nowhere_is_not_said(
     gym: Insight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engage_spark.insight.ask.conversation.narrate", lambda _: "There are 4,711 members.")
+    monkeypatch.setattr(
+        "engage_spark.insight.ask.conversation.narrate", lambda *_, **__: "There are 4,711 members."
+    )
     with pytest.raises(EngageError, match="4,711"):
         reply_to(gym, "How many members are there?")
 
@@ -269,3 +271,39 @@ def test_alone_what_a_tool_refuses_is_the_error_of_the_command(
         run(gym, "ask", "Tell me about member M9999", monkeypatch=monkeypatch)
     assert ended.value.code == BadArgumentError.exit_code
     assert "M9999" in capsys.readouterr().err
+
+
+def test_each_answer_of_a_conversation_stands_below_its_question(
+    gym: Insight, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a tool refuses, and what is declined, too: on the same stream, each with its question."""
+    questions = ("How many members are there?", "Tell me about member M9999", "what is the weather?")
+    run(gym, "ask", *questions, monkeypatch=monkeypatch)
+    shown, errors = capsys.readouterr()
+    assert errors == ""
+    blocks = shown.rstrip("\n").split("\n\n")
+    assert [block.splitlines()[0] for block in blocks] == [f"> {q}" for q in questions]
+    assert blocks[0].splitlines()[1] == "There are 600 customers."
+    assert blocks[1].splitlines()[1:] == [
+        "This is not answered: argument 'customer': there is no customer 'M9999' in the snapshot.",
+        "Write the key as it was delivered, with its capitals and zeros.",
+    ]
+    assert "nothing is known of weather" in blocks[2]
+
+
+def test_one_question_alone_is_not_repeated(
+    gym: Insight, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(gym, "ask", "How many members are there?", monkeypatch=monkeypatch)
+    assert capsys.readouterr().out.startswith("There are 600 customers.")
+
+
+def test_what_is_empty_is_said_with_its_reason(gym: Insight) -> None:
+    none = Answer(tool="cohort", arguments={})
+    assert narrate(none) == "There is nothing to show: nobody was counted for this."
+    hidden = Answer(tool="cohort", arguments={}, notes=("Groups are hidden.",))
+    assert narrate(hidden) == "There is nothing to show, for this reason:\nGroups are hidden."
+    trial = reply_to(gym, "cancellation rate of Trial members").text
+    assert "not known, since nobody has a value" in trial
+    assert "among the customer" not in reply_to(gym, "explain member M0003").text
+    assert "Rows read in the delivery: 600 rows." in reply_to(gym, "which rules failed?").text
