@@ -19,15 +19,9 @@ from itertools import pairwise
 
 from engage_spark.insight.evidence import Answer, ColumnRole, Evidence
 from engage_spark.insight.failures import BadArgumentError
-from engage_spark.insight.number_texts import (
-    Hedge,
-    Mention,
-    MentionKind,
-    UnitKind,
-    may_hold_numbers,
-    mentions_of,
-    prepared,
-)
+from engage_spark.insight.mentions import Hedge, Mention, MentionKind, UnitKind
+from engage_spark.insight.number_texts import mentions_of, prepared
+from engage_spark.insight.word_mentions import may_hold_numbers
 
 SINGLE_CUSTOMERS = "single customers"
 """The filter of answers whose rows are customers."""

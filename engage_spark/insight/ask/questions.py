@@ -33,7 +33,8 @@ from engage_spark.insight.ask.terms import Terms
 from engage_spark.insight.ask.value_words import VALUES_OF
 from engage_spark.insight.ask.verbs import explain_verbs
 from engage_spark.insight.ask.word_forms import noun_of, value_of, with_verbs_as_nouns
-from engage_spark.insight.number_texts import MentionKind, mentions_of, prepared
+from engage_spark.insight.mentions import MentionKind
+from engage_spark.insight.number_texts import mentions_of, prepared
 from engage_spark.insight.number_words import NUMBERS
 
 LONG_FILLER = 6

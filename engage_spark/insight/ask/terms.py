@@ -377,7 +377,8 @@ def _of_category(dimension: str, value: str) -> SegmentTerm:
 
 def numbers_of(text: str) -> frozenset[float]:
     """Return the numbers of a text as they are meant: digits, words, twice."""
-    from engage_spark.insight.number_texts import MentionKind, mentions_of, prepared
+    from engage_spark.insight.mentions import MentionKind
+    from engage_spark.insight.number_texts import mentions_of, prepared
 
     kinds = (MentionKind.NUMBER, MentionKind.MULTIPLE, MentionKind.FRACTION)
     return frozenset(float(m.value) for m in mentions_of(prepared(text)) if m.kind in kinds)
