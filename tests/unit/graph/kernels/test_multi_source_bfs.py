@@ -40,7 +40,7 @@ def skewed(n: int, mean_degree: int, *, directed: bool = False) -> Csr:
     return Edges(n, tuple(ends[0].tolist()), tuple(ends[1].tolist()), directed=directed).csr()
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(edge_lists(weighted=False), st.sampled_from(["float64", "float32"]), st.integers(0, 2**32 - 1))
 def test_lanes_give_what_one_source_at_a_time_gives_with_any_weights(
     edges: Edges, precision: str, seed: int
@@ -145,7 +145,7 @@ def digest() -> str:
     return actual.hexdigest()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_processor_without_wide_vectors_gives_the_same_bits(tmp_path: Path) -> None:
     """The compiler targets a processor with the smallest vectors (no AVX, no fused multiply-add)."""
     code = "from tests.unit.graph.kernels.test_multi_source_bfs import digest; print(digest())"

@@ -116,7 +116,7 @@ def test_a_vertex_has_the_same_bits_whatever_is_measured_with_it(shared_data: Pa
         assert (parts == together).all()
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(edge_lists(directed=False, weighted=False))
 def test_any_undirected_graph_agrees_with_networkx(edges: Edges) -> None:
     csr, graph = edges.csr(), edges.networkx()
@@ -143,7 +143,7 @@ def test_any_undirected_graph_agrees_with_networkx(edges: Edges) -> None:
     )
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(edge_lists(directed=True, weighted=False))
 def test_any_directed_graph_agrees_with_networkx(edges: Edges) -> None:
     csr, graph = edges.csr(), edges.networkx()
