@@ -32,6 +32,26 @@ def count_beside(n: int | None, whole: int | None) -> int | None:
     return None if n is None or whole is None or is_small(whole - n) else n
 
 
+def coarse(value: float | None, whole: int) -> float | None:
+    """Return a mean over nearly all of a whole with so few digits that it is one of many n: those behind the
+    point are as many as the whole has, less one. All its digits would tell n where values are whole numbers.
+    """
+    return None if value is None else round(value, _digits(whole))
+
+
+def coarse_ends(low: float | None, high: float | None, whole: int) -> tuple[float | None, float | None]:
+    """Return the ends of an interval as `coarse` does, moved outwards: its width tells n."""
+    unit = 10 ** _digits(whole)
+    return (
+        None if low is None else math.floor(low * unit) / unit,
+        None if high is None else math.ceil(high * unit) / unit,
+    )
+
+
+def _digits(whole: int) -> int:
+    return len(str(max(1, whole))) - 1
+
+
 def has_small_class(hits: int, n: int, *, drawn: int) -> bool:
     """Return whether, of `drawn` out of n values of 0 and 1, those that are 1, or 0, are too few.
 

@@ -220,4 +220,4 @@ def format_number(value: float) -> str:
     """Write a number with four significant digits, and thousands apart."""
     if isinstance(value, int) or (abs(value) >= 1000 and abs(value) < 1e12):
         return f"{value:,.0f}"
-    return f"{value:.4g}"
+    return f"{value + 0.0:.4g}"  # never -0

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from engage_spark.analytics.rollups import Grain
-from engage_spark.numerics.suppression import count_beside, is_small
+from engage_spark.numerics.suppression import coarse, count_beside, is_small
 from engage_spark.report.charts import dots, lines
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import CUSTOMERS, WHOLE, Row, Source, texts
@@ -49,6 +49,7 @@ def changes(source: Source) -> PageSection:
             missing=f"No snapshot before {day} was analysed, so there is nothing to compare it with yet.",
             command="engage-spark analyze",
         )
+    whole = _without_few_lacking(whole)
     grains = [g for g in GRAINS if any(r["grain"] == g for r in whole)]
     clear = [r for r in whole if r["grain"] == grains[0] and _direction(r) in ("rise", "fall")]
     before = next(r["previous_date"] for r in whole if r["grain"] == grains[0])
@@ -71,6 +72,19 @@ def _values(row: Row, customers: Row | None) -> tuple[int | None, int | None]:
     """
     of = customers or {"n_before": None, "n_after": None}
     return count_beside(row["n_before"], of["n_before"]), count_beside(row["n_after"], of["n_after"])
+
+
+def _without_few_lacking(whole: list[Row]) -> list[Row]:
+    """Take from means over all customers the digits that tell how few lack a value."""
+    counted = {r["grain"]: r for r in whole if r["metric"] == CUSTOMERS}
+    made = []
+    for r in whole:
+        customers, coarsened = counted.get(r["grain"], r), dict[str, float | None]()
+        for day, n in zip(("before", "after"), _values(r, counted.get(r["grain"])), strict=True):
+            if n is None:
+                coarsened[f"mean_{day}"] = coarse(r[f"mean_{day}"], customers[f"n_{day}"])
+        made.append(r | coarsened)
+    return made
 
 
 def _direction(row: Row) -> str:
@@ -274,10 +288,18 @@ def periods_with_few(rows: list[Row]) -> set[tuple[str, date, str]]:
     return few
 
 
+def _level(row: Row) -> float | None:
+    """Return what is drawn of a period: customers, or the mean, of as many digits as may be told."""
+    if row["metric"] == CUSTOMERS:
+        return int(row["customers"])
+    mean: float | None = row["mean"]
+    return coarse(mean, row["customer_days"] + row["nulls"]) if is_small(row["nulls"]) else mean
+
+
 def _trend(source: Source) -> list[Figure | Grid]:
     last = source.day("rollups")
     rows = source.ask(
-        "SELECT grain, period_start, metric, unit, mean, customers, customer_days, standard_deviation "  # noqa: S608 (a day)
+        "SELECT grain, period_start, metric, unit, mean, customers, customer_days, nulls "  # noqa: S608 (a day)
         f"FROM rollups WHERE dimension = '{WHOLE}' AND snapshot_date <= DATE '{last}' "
         "QUALIFY row_number() OVER (PARTITION BY grain, period_start, metric ORDER BY snapshot_date DESC) "
         "= 1 ORDER BY grain, metric, period_start"
@@ -296,7 +318,7 @@ def _trend(source: Source) -> list[Figure | Grid]:
             "a": r["metric"],
             "b": r["grain"],
             "label": str(r["period_start"]),
-            "value": r["customers"] if metric == CUSTOMERS else r["mean"],
+            "value": _level(r),
             "n": r["customers"],
         }
         for grain in grains

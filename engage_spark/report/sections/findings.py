@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from math import ceil, floor
 from typing import Any
 
 from engage_spark.analytics.check_suppression import is_gate_of_few
@@ -12,6 +11,7 @@ from engage_spark.analytics.states import FALSE_SEGMENT, TRUE_SEGMENT
 from engage_spark.contract.statements import ClaimKind
 from engage_spark.numerics.suppression import (
     SMALLEST_GROUP,
+    coarse_ends,
     count_beside,
     has_small_class,
     hidden_groups,
@@ -60,17 +60,15 @@ def correlations(source: Source) -> PageSection:
 
 
 def _without_few_lacking(row: Row, tested: int, population: int) -> Row:
-    """Take n from a pair, and from its interval and p what tells it, where few of the customers lack a value.
-
-    With two digits behind the point an interval stands for many n; its ends are moved outwards.
-    """
+    """Take n from a pair, and what tells it from its interval and p, where few customers lack a value."""
     if None not in (count_beside(row["n"], tested), count_beside(row["n"], population)):
         return row
-    low, high, p = (row[name] for name in ("spearman_lower", "spearman_upper", "p_adjusted"))
+    low, high = coarse_ends(row["spearman_lower"], row["spearman_upper"], tested)
+    p = row["p_adjusted"]
     return row | {
         "n": None,
-        "spearman_lower": None if low is None else floor(100 * low) / 100,
-        "spearman_upper": None if high is None else ceil(100 * high) / 100,
+        "spearman_lower": low,
+        "spearman_upper": high,
         "p_adjusted": None if p is None else float(f"{p:.0e}"),
     }
 

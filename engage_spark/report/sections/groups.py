@@ -10,7 +10,7 @@ from engage_spark.analytics.intervals import Estimate, share_estimate, student
 from engage_spark.analytics.segment_suppression import hidden_segments
 from engage_spark.contract.analytics_spec import DimensionKind
 from engage_spark.errors import NotPublishedError
-from engage_spark.numerics.suppression import SMALLEST_GROUP, count_beside, is_small
+from engage_spark.numerics.suppression import SMALLEST_GROUP, coarse, coarse_ends, count_beside, is_small
 from engage_spark.report.charts import bars, dots, lines
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import CUSTOMERS, Row, Source, texts
@@ -105,13 +105,16 @@ def _means(by_dimension: dict[str, list[Row]], by_metric: dict[str, list[Row]]) 
         for r in sorted(
             own_rows, key=lambda r: (r["dimension"], place.get((r["dimension"], r["segment"]), 0))
         ):
-            _, low, high = estimate_of(r)
+            value, low, high = estimate_of(r)
+            if is_small(r["nulls"]):
+                whole = r["customer_days"] + r["nulls"]
+                value, (low, high) = coarse(value, whole), coarse_ends(low, high, whole)
             drawn.append(
                 {
                     "a": metric,
                     "b": r["dimension"],
                     "label": r["segment"],
-                    "value": r["mean"],
+                    "value": value,
                     "low": low,
                     "high": high,
                     # Beside the group's customers, it would tell how many lack a value.
@@ -189,10 +192,7 @@ def _metrics(source: Source, by_dimension: dict[str, list[Row]]) -> list[Figure 
 
 
 def estimate_of(row: Row) -> Estimate:
-    """Return a day's mean of a group with its interval: Wilson's where every value is 0 or 1, else Student's.
-
-    An interval of a share is left out where it would tell how many few lack a value.
-    """
+    """Return a day's mean of a group with its interval: Wilson's of values of 0 and 1, else Student's."""
     n, mean, deviation = int(row["customer_days"]), row["mean"], row["standard_deviation"]
     least, greatest = row["minimum"], row["maximum"]
     if deviation is None or n < 2:
@@ -201,7 +201,7 @@ def estimate_of(row: Row) -> Estimate:
     spread = mean * (1 - mean) * n / (n - 1)
     is_within = least is not None and greatest is not None and least >= 0 and greatest <= 1
     if is_within and isclose(deviation**2, spread, rel_tol=1e-9):
-        return Estimate(mean) if is_small(row["nulls"]) else share_estimate(round(mean * n), n)
+        return share_estimate(round(mean * n), n)
     half = student(n - 1) * deviation / sqrt(n)
     return Estimate(mean, mean - half, mean + half)
 
@@ -263,7 +263,7 @@ def cohorts(source: Source) -> PageSection:
         for r in rows
         if r["value"] is not None and (r["cohort_key"], r["metric"], r["cohort"]) not in hidden
     ]
-    shown = _without_few_lacking(source, shown)
+    shown = _without_few_lacking(shown)
     newest = [r for r in shown if r["snapshot_date"] == day]
     lead = [
         "Customers who belong together: who is active, and what they are worth, as of a day. Retention is "
@@ -298,21 +298,24 @@ def _hidden_cohorts(source: Source, rows: list[Row]) -> frozenset[tuple[str, str
     return frozenset(hidden)
 
 
-def _without_few_lacking(source: Source, rows: list[Row]) -> list[Row]:
-    """Add `shown_n`, the n that may be shown, and take the interval from shares that would tell it.
+def _coarse(row: Row, whole: int) -> Row:
+    low, high = coarse_ends(row["lower"], row["upper"], whole)
+    return {"value": coarse(row["value"], whole), "lower": low, "upper": high}
 
-    n is not shown where, beside the cohort's greatest on the day, it tells how few lack a value.
+
+def _without_few_lacking(rows: list[Row]) -> list[Row]:
+    """Add `shown_n`, the n that may be shown: none where, beside the cohort's greatest on the day, it tells
+    how few lack a value. There the figures lose the digits that tell it.
     """
-    shares = {m.name for m in source.spec.metrics if m.is_share} | {"retention"}
     sizes: dict[Any, int] = defaultdict(int)
     for r in rows:
         at = r["cohort_key"], r["cohort"], r["snapshot_date"]
         sizes[at] = max(sizes[at], int(r["n"]))
     made = []
     for r in rows:
-        n = count_beside(int(r["n"]), sizes[r["cohort_key"], r["cohort"], r["snapshot_date"]])
-        ends = {"lower": None, "upper": None} if n is None and r["metric"] in shares else {}
-        made.append(r | {"shown_n": n} | ends)
+        whole = sizes[r["cohort_key"], r["cohort"], r["snapshot_date"]]
+        n = count_beside(int(r["n"]), whole)
+        made.append(r | {"shown_n": n} | ({} if n is not None else _coarse(r, whole)))
     return made
 
 

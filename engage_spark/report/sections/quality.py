@@ -45,7 +45,8 @@ def quality(source: Source) -> PageSection:
     rejected = sum(not run.published for run in attempts)
     lead = [
         f"{len(attempts):,} attempts at {', '.join(sorted({_table_of(r) for r in attempts}))}, of which a "
-        f"gate rejected {rejected:,}. What was rejected replaced nothing: readers see what was published."
+        f"gate rejected {rejected or 'none'}. What was rejected replaced nothing: readers see what was "
+        "published."
     ]
     return PageSection(
         key=KEY,

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
+from engage_spark.numerics.suppression import (
+    SMALLEST_GROUP,
+    coarse,
+    coarse_ends,
+    count_beside,
+    hidden_groups,
+)
 from tests.support.examples import examples
 
 COUNT = st.integers(0, 30) | st.integers(0, 10_000)
@@ -115,3 +121,23 @@ def test_what_is_hidden_elsewhere_is_hidden_here_and_covers() -> None:
 def test_counts_that_are_none_are_refused(counts: dict[str, list[int]]) -> None:
     with pytest.raises(ValueError, match=r"columns|negative"):
         hidden_groups(counts)
+
+
+def test_numbers_of_values_do_not_tell_how_few_lack_one() -> None:
+    assert [count_beside(n, 400) for n in (400, 399, 381, 380, None)] == [400, None, None, 380, None]
+    assert count_beside(380, None) is None
+
+
+@pytest.mark.parametrize("whole", [40, 101, 400, 1000, 25_000])
+def test_what_is_left_of_a_share_is_that_of_many_n(whole: int) -> None:
+    """An attacker knows the whole, and that it is a share of fewer than 20 less, and tries them all."""
+    rng = np.random.default_rng(whole)
+    for n in rng.integers(whole - 19, whole, 20).tolist():
+        hits = int(rng.integers(0, n + 1))
+        share, near = hits / n, range(max(0, hits - 19), hits + 20)
+        left, (low, high) = coarse(share, whole), coarse_ends(share, share, whole)
+        assert low is not None and high is not None and low <= share <= high
+        fits = [
+            m for m in range(whole - 19, whole) if any(h <= m and coarse(h / m, whole) == left for h in near)
+        ]
+        assert n in fits and len(fits) >= 4, (n, share, fits)

@@ -436,7 +436,6 @@ def test_means_have_the_intervals_of_shares_or_of_means() -> None:
     assert estimate_of(row | spread).upper == pytest.approx(10 + 2.0639 * 5 / 5, abs=1e-3), "Student"
     within = {"mean": 0.5, "standard_deviation": 0.1, "minimum": 0.2, "maximum": 0.8}
     assert estimate_of(row | within).upper == pytest.approx(0.5 + 2.0639 * 0.1 / 5, abs=1e-4)
-    assert estimate_of(row | {"minimum": 0.0, "maximum": 0.0, "nulls": 5}).upper is None
 
 
 @pytest.mark.parametrize(("n", "share"), [(2000, 0.01), (1999, 0.05), (400, 0.05), (399, 0.1), (80, 0.25)])
