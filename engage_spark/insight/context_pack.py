@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from engage_spark.contract import Contract, Table, TableKind, field_rows
-from engage_spark.contract.analytics_spec import ClaimSpec, IndicatorSpec
+from engage_spark.contract.analytics_spec import CUSTOMERS, ClaimSpec, IndicatorSpec
 from engage_spark.errors import EngageError
 from engage_spark.insight.evidence import Answer, Evidence
 from engage_spark.insight.registry import Tool, tools_of
 from engage_spark.insight.schemas import READING, argument_text
 from engage_spark.insight.session import Insight
+from engage_spark.insight.tools.common import FEW_MISSING_NOTE
 from engage_spark.insight.vocabulary import Vocabulary
 from engage_spark.masking import cut, one_line
 from engage_spark.numerics.suppression import SMALLEST_GROUP
@@ -232,13 +233,15 @@ def _answered(insight: Insight, tool: str, arguments: dict[str, Any]) -> list[st
 
 def _lines(answer: Answer) -> list[str]:
     more = [f"There is more; ask {answer.tool}."] if answer.truncated else []
-    facts = [_fact(fact) for fact in answer.facts]
+    has_n = FEW_MISSING_NOTE not in answer.notes  # the page has the number of customers, too
+    facts = [_fact(fact, has_n=has_n or fact.label == CUSTOMERS) for fact in answer.facts]
     return [*_rows(answer), *more, *facts, *(_text(note) for note in answer.notes)]
 
 
-def _fact(fact: Evidence) -> str:
-    interval = "" if fact.lower is None else f", 95% interval {fact.lower:g} to {fact.upper:g}"
-    n = "" if fact.n is None else f", n = {fact.n}"
+def _fact(fact: Evidence, *, has_n: bool) -> str:
+    is_shown = has_n and fact.lower is not None
+    interval = f", 95% interval {fact.lower:g} to {fact.upper:g}" if is_shown else ""
+    n = f", n = {fact.n}" if has_n and fact.n is not None else ""
     value = f"{fact.value:g}" if isinstance(fact.value, float) else _text(fact.value)
     unit = f" {fact.unit}" if fact.unit else ""
     return (

@@ -25,6 +25,7 @@ from engage_spark.insight.ask.statistics import (
     Statistic,
     asked_statistic,
     asks_for_the_mean,
+    goes_on,
     lead_of,
     with_statistic,
 )
@@ -145,7 +146,7 @@ class Conversation:
             asked = asked_statistic(reading)
             if asked is None and before is not None and leans_on_the_last(reading):
                 asked = None if asks_for_the_mean(reading) else self.statistic
-            self.statistic = asked
+            self.statistic = goes_on(asked, result)
             result = with_statistic(result, asked, self.terms.vocabulary)
             self.last, self.pending = result, None
         else:

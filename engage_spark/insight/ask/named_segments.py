@@ -50,7 +50,7 @@ def take_segments(reading: Reading) -> None:
     quartiles = [d for d in reading.terms.dimensions if d.name.endswith("_quartile")]
     for match in reading.matches(_QUARTILE):
         fitting = [d for d in quartiles if _names(reading, d)] or (quartiles if len(quartiles) == 1 else [])
-        if len(fitting) == 1:
+        if len(fitting) == 1 and not _is_quartile_of_another(reading, match, fitting[0]):
             which = f"Q{match['q']}" if match["q"] else english.QUARTILES[match["which"]]
             reading.segments.append((fitting[0].name, which))
             places = reading.places(match)
@@ -67,6 +67,16 @@ def take_segments(reading: Reading) -> None:
         for i, word in enumerate(reading.words):
             close = any(reading.used[j] for j in range(max(0, i - 2), min(i + 3, len(reading.words))))
             reading.used[i] |= (english.meaning(word) in core or word == dimension) and close
+
+
+def _is_quartile_of_another(reading: Reading, match: re.Match[str], dimension: DimensionTerm) -> bool:
+    """Return whether a quartile is one of a metric that is not the dimension's: the 3rd quartile of spend."""
+    stop = reading.places(match).stop
+    behind = {english.meaning(w) for w in reading.words[stop + 1 : stop + 3]}
+    is_of = reading.words[stop : stop + 1] == ["of"]
+    named = behind & {*reading.terms.name_words, *reading.terms.vocabulary.metrics}
+    own = {*dimension.core, dimension.name.removesuffix("_quartile")}
+    return is_of and bool(named) and not behind & own
 
 
 def _take_whole_dimensions(reading: Reading) -> None:

@@ -24,6 +24,7 @@ class Statistic(StrEnum):
     EXTREMES = "smallest and largest value"
     DEVIATION = "standard deviation"
     VARIANCE = "variance"
+    SKEWNESS = "skewness"
 
 
 _WORDS = (
@@ -31,7 +32,14 @@ _WORDS = (
     (Statistic.PERCENTILES, re.compile(r"\b(?:percentiles?|quantiles?|deciles?)\b")),
     (Statistic.VARIANCE, re.compile(r"\bvariances?\b")),
     (Statistic.DEVIATION, re.compile(r"\b(?:standard )?deviations?\b")),
-    (Statistic.EXTREMES, re.compile(r"\b(?:minimum|maximum|min|max|range)\b")),
+    (Statistic.SKEWNESS, re.compile(r"\b(?:skew\w*|kurtosis)\b")),
+    (
+        Statistic.EXTREMES,
+        re.compile(
+            r"\b(?:minimum|maximum|min|max|range|highest|lowest|largest|smallest|biggest|greatest|longest|"
+            r"shortest)\b"
+        ),
+    ),
 )
 _ORDER = re.compile(r"\b(\d{1,2}(?:\.\d+)?) (?:(?:th|st|nd|rd) )?percentile\b")
 _OF_VALUES = ("describe", "distribution")
@@ -50,6 +58,14 @@ def asked_statistic(reading: Reading) -> Statistic | None:
         if any(not reading.protected.issuperset(reading.places(m)) for m in reading.matches(pattern)):
             return statistic
     return None
+
+
+def goes_on(statistic: Statistic | None, call: Route) -> Statistic | None:
+    """Return the statistic that a question which goes on from a call asks for, too: of segments the highest
+    one is no largest value.
+    """
+    is_of_segments = statistic is Statistic.EXTREMES and call.tool not in _OF_VALUES
+    return None if is_of_segments else statistic
 
 
 def asks_for_the_mean(reading: Reading) -> bool:
@@ -97,6 +113,8 @@ def lead_of(
             f"The {statistic.value} of {name} are not shown: they would be single customers' values. What "
             "follows says how the others spread."
         )
+    elif statistic is Statistic.SKEWNESS:
+        yield f"The skewness of {name} is not shown; what follows says how the values spread."
     elif statistic is Statistic.VARIANCE:
         yield f"The variance of {name} is not shown; the standard deviation is its root, where there is one."
     elif statistic is Statistic.PERCENTILES and _is_shown(question, answer):

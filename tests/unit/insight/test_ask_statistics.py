@@ -43,6 +43,8 @@ def reply_to(gym: Insight, *questions: str) -> SpokenReply:
             "variance of minutes",
             r"The variance of minutes is not shown; the standard deviation is its root.*",
         ),
+        ("highest spend", r"The smallest and largest value of yearly spend are not shown: .*"),
+        ("skewness of spend", r"The skewness of yearly spend is not shown; .*"),
         ("99th percentile of minutes", r"That percentile of minutes is not shown; these are\."),
         ("p37 of minutes", r"That percentile of minutes is not shown; these are\."),
         ("p90 of minutes", r"- all customers: p05 .*, p90 .*"),
@@ -73,10 +75,20 @@ def test_a_follow_up_asks_for_the_same_statistic(gym: Insight) -> None:
     assert again.text.startswith("The mean of yearly spend is ")
 
 
+def test_a_quartile_of_one_metric_is_no_segment_of_another(gym: Insight) -> None:
+    """There are quartiles of minutes alone."""
+    for question in ("3rd quartile of spend", "what is the upper quartile of yearly spend?"):
+        assert not reply_to(gym, question).is_answered, question
+    of_minutes = reply_to(gym, "spend in the top quartile of minutes")
+    assert of_minutes.arguments["segment"] == "Q4"
+
+
 def test_highest_segments_are_no_largest_values(gym: Insight) -> None:
     reply = reply_to(gym, "which club has the maximum spend")
     assert reply.tool == "compare_segments"
     assert reply.text.startswith("Yearly spend is highest where club is ")
+    follow = reply_to(gym, "which club has the highest spend", "and of Gold members?")
+    assert follow.text.startswith("The mean of yearly spend where plan is Gold is ")
 
 
 @pytest.mark.parametrize("question", ["cancelled by sex", "is the model fair by sex?"])

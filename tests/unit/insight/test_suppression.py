@@ -21,6 +21,7 @@ from engage_spark.contract.analytics import analytics_spec_of
 from engage_spark.contract.analytics_spec import DimensionKind
 from engage_spark.errors import EngageError
 from engage_spark.insight import Answer, Insight, SuppressedError
+from engage_spark.insight.context_pack import context_pack
 from engage_spark.insight.small_groups import HiddenSegments, hidden_segments
 from engage_spark.insight.tools.common import FEW_MISSING_NOTE, HIDDEN_NOTE
 from engage_spark.insight.tools.over_time import _changed_segments
@@ -313,3 +314,14 @@ def test_rules_that_few_customers_of_the_lake_broke_do_not_tell_how_many() -> No
     assert rules_of_few(CONTRACT.entity, [*results, results[0] | {"rule_name": "d", "violations": 0}]) == {
         "a"
     }
+
+
+def test_a_page_of_statistics_does_not_tell_how_few_lack_a_value(tmp_path: Path) -> None:
+    """It has the number of customers and the figures of every metric: here without their n."""
+    today = members(NEWEST)
+    today["minutes"] = [None if i < 7 else 10.0 + i % 50 for i in range(len(today))]
+    counted_lake(tmp_path, CONTRACT, {NEWEST: today})
+    pages = {page.name: page.text for page in context_pack(CONTRACT, gym_insight(tmp_path))}
+    text = pages["statistics"]
+    assert "customers: 600 customers, n = 600" in text
+    assert "593" not in text and "minutes: mean: " in text
