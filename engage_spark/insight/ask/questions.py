@@ -84,7 +84,8 @@ def read_question(question: str, terms: Terms) -> Reading:
     reading = Reading(terms)
     text = _take_customer(reading, prepared(question[:LONGEST]))
     text = _take_days(reading, unicodedata.normalize("NFC", text)).replace("’", "'")
-    reading.written = {word.lower(): word for word in _TOKEN.findall(text)}
+    typed = [*_TOKEN.findall(text), *re.findall(r"[^\W_]+", text)]
+    reading.written = {token: word for word in typed for token in _TOKEN.findall(word.lower())}
     text = terms.with_names(text).lower()
     text = terms.name_pattern.sub(lambda m: terms.names[tuple(re.findall(rf"{_L}+|\d+", m[0]))], text)
     for pattern, replacement in REWRITES:

@@ -117,7 +117,9 @@ class Resolver:
             typed = [reading.as_written(reading.words[i]) for i, _ in reading.content]
             strange = [t for t, w in zip(typed, words, strict=True) if not known.issuperset(expanded([w]))]
             reason = (
-                f"nothing is known of {', '.join(strange)}" if strange else f"no metric is {' '.join(typed)}"
+                f"nothing is known of {', '.join(dict.fromkeys(strange))}"
+                if strange
+                else f"no metric is {' '.join(typed)}"
             )
             raise Unclear(reason, self._some_metrics())
         if len(candidates) > 1:

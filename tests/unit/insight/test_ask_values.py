@@ -84,6 +84,7 @@ def test_without_a_lake_no_category_of_the_data_is_known() -> None:
         ("churn of Zu\u0308rich", "Zürich"),
         ("churn in Łódź and Αθήνα and Москва", "Łódź, Αθήνα, Москва"),
         ("average SALARIES in Łódź", "SALARIES, Łódź"),
+        ("churn of Covid19 patients", "Covid19, patients"),
         ("lifetime value usd of golden users in Łódź", "golden, Łódź"),
     ],
 )
