@@ -14,6 +14,7 @@ import pytest
 
 from engage_spark.settings import LakeSettings, Settings, SparkSettings
 from tests.support.examples import register_profiles
+from tests.support.mlflow_files import copied_files
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -56,6 +57,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_report_header(config: pytest.Config) -> str:
     return f"spark session: {config.getoption('--spark')}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_set_up_of_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """MLflow's sqlite files are copies of one that is set up where the first is needed."""
+    with copied_files(tmp_path_factory.mktemp("mlflow")):
+        yield
 
 
 @pytest.fixture(scope="session")
