@@ -34,9 +34,9 @@ from engage_spark.ml.training.pipeline import (
     PROBABILITY,
     calibration_stages,
     imputed_fields,
-    slots,
     unseen_of,
 )
+from engage_spark.ml.training.preparation import NumberSlot, preparation_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -51,16 +51,6 @@ if TYPE_CHECKING:
 ScratchPath = Callable[[], AbstractContextManager[str]]
 """Opens a directory that does not exist yet, which Spark may write to, and deletes it when the block ends."""
 BASE, IMPUTED, UNSEEN = "__base", "__imputed", "__unseen"
-
-
-@dataclass(frozen=True, kw_only=True)
-class NumberSlot:
-    """A number of the vector: what stands for null, what is taken off, and what it is multiplied by."""
-
-    name: str
-    filled: float
-    centre: float
-    scale: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -137,31 +127,14 @@ def fold_model(
 ) -> FoldModel:
     """Read the model that was fitted without a fold on the features `names`; see `explainer_of` for the rest.
 
-    Cost: one small job, and those of `explainer_of`.
+    Cost: that of `explainer_of`.
     """
-    from pyspark.ml.feature import ImputerModel, StandardScalerModel
-
-    vector_slots = slots(model)
-    of_numbers = [s.feature for s in vector_slots if s.level is None]
-    numbers: list[NumberSlot] = []
-    if of_numbers:
-        (imputer,) = (s for s in model.stages if isinstance(s, ImputerModel))
-        (scaler,) = (s for s in model.stages if isinstance(s, StandardScalerModel))
-        (filled,) = imputer.surrogateDF.select(*imputer.getInputCols()).collect()
-        means, deviations = scaler.mean.toArray(), scaler.std.toArray()
-        numbers = [
-            NumberSlot(name=name, filled=float(f), centre=float(m), scale=1.0 / float(d) if d else 0.0)
-            for name, f, m, d in zip(of_numbers, filled, means, deviations, strict=True)
-        ]
-    levels: dict[str, list[str]] = {}
-    for slot in vector_slots:
-        if slot.level is not None:
-            levels.setdefault(slot.feature, []).append(slot.level)
+    preparation = preparation_of(model)
     return FoldModel(
         fold=fold,
         names=tuple(names),
-        numbers=tuple(numbers),
-        levels={name: tuple(known) for name, known in levels.items()},
+        numbers=preparation.numbers,
+        levels=preparation.levels,
         explainer=explainer_of(model, target=target, spark=spark, scratch=scratch, background=background),
     )
 

@@ -13,6 +13,9 @@ from engage_spark.ml.feature_spec import Feature, Target, Task
 from engage_spark.ml.training.candidates import Candidate, Family
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyspark.ml import PipelineModel
     from pyspark.sql import DataFrame, SparkSession
 
 FEATURES = (
@@ -71,3 +74,15 @@ def make_rows(n: int = 600, seed: int = 5) -> pd.DataFrame:
 
 def frame(spark: SparkSession, rows: pd.DataFrame) -> DataFrame:
     return spark.createDataFrame([tuple(row) for row in rows.itertuples(index=False, name=None)], DDL)
+
+
+def fit_one(
+    rows: DataFrame, candidate: Candidate, *, target: Target, features: Sequence[Feature]
+) -> PipelineModel:
+    """Fit one candidate on all rows as they are."""
+    from engage_spark.ml.training.fit import Job, fit_all
+
+    job = Job(
+        candidate=candidate, target=target, features=tuple(features), rows=rows, label=target.name, seed=7
+    )
+    return fit_all([job], parallelism=1)[0].model

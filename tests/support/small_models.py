@@ -14,7 +14,8 @@ from engage_spark.ml.explain.explainer import Explainer
 from engage_spark.ml.explain.reasons import explainer_of
 from engage_spark.ml.feature_spec import Feature, Target, Task
 from engage_spark.ml.training.candidates import Candidate, Family
-from engage_spark.ml.training.pipeline import build_pipeline, calibrated
+from engage_spark.ml.training.pipeline import calibrated
+from tests.support.made_rows import fit_one
 
 LEAVES = Target(name="leaves", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline=None)
 AMOUNT = Target(name="amount", task=Task.REGRESSION, minimum=0.0, maximum=5.0, label_days=0, baseline=None)
@@ -73,7 +74,7 @@ def people(spark: SparkSession, rows: int = 900) -> DataFrame:
 def fitted(rows: DataFrame, target: Target, family: Family, *, calibrate: bool = False) -> PipelineModel:
     only = () if family is Family.CONSTANT else None
     candidate = Candidate(name=family.value, family=family, params=PARAMS[family], only=only)
-    model = build_pipeline(candidate, target=target, features=FEATURES, label=target.name, seed=7).fit(rows)
+    model = fit_one(rows, candidate, target=target, features=FEATURES)
     return calibrated(model, rows, label=target.name, key=["id"], days=1)[0] if calibrate else model
 
 

@@ -22,7 +22,8 @@ from engage_spark.ml.explain.tree_ensemble import (
     read_ensemble,
 )
 from engage_spark.ml.feature_spec import Target, Task
-from engage_spark.ml.training.pipeline import FEATURES, PREDICTION, PROBABILITY, slots
+from engage_spark.ml.training.pipeline import PREDICTION, PROBABILITY, slots
+from engage_spark.ml.training.preparation import FEATURES
 from engage_spark.numerics.dtypes import F64, I32, I64
 from engage_spark.numerics.limbs import join, split
 
@@ -54,7 +55,7 @@ def explainer_of(
     scratch: str,
     background: DataFrame | None = None,
 ) -> Explainer:
-    """Build the explainer of a fitted pipeline of `build_pipeline`, calibrated or not, in memory or reloaded.
+    """Build the explainer of a model of `fit_all`, calibrated or not, in memory or reloaded.
 
     Trees are read from what Spark writes of them, so the estimator's stage is saved at `scratch`, a path that
     the caller removes. A linear model needs `background`, the rows that it was fitted on: contributions are

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,12 +15,16 @@ from engage_spark.ml.data.fit_draw import WEIGHT
 from engage_spark.ml.feature_spec import Feature, Target
 from engage_spark.ml.training.candidates import Candidate
 from engage_spark.ml.training.pipeline import (
-    FEATURES,
     bounded_score,
-    build_pipeline,
     candidate_features,
     estimation,
-    preparation,
+    require_buildable,
+)
+from engage_spark.ml.training.preparation import (
+    FEATURES,
+    FeatureCounts,
+    count_feature_values,
+    preparation_model,
 )
 
 if TYPE_CHECKING:
@@ -99,7 +103,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fitted:
-    """A job's model: the stages of `preparation`, which other jobs may share, and those of `estimation`.
+    """A job's model: the stages before the estimator, which other jobs may share, and those of `estimation`.
 
     `seconds` is how long its own estimator took.
     """
@@ -122,33 +126,36 @@ def fit_all(
 ) -> list[Fitted]:
     """Fit every job, `parallelism` at a time, and return them in their order.
 
-    With `failures`, an estimator that fails costs its own job, and a stage before it the jobs that share
-    it: the error is put there, and the job is missing from the result.
+    With `failures`, an estimator that fails costs its own job, and features without a value the jobs that
+    take them: the error is put there, and the job is missing from the result.
 
-    Jobs on the same rows (the same DataFrame object) with the same features share the fitted stages before
-    the estimator. The first failure keeps waiting jobs from starting, and is raised with its candidate,
-    target and fold once the running ones have ended. Models of a Connect session live on the server until the
-    last reference to them here is gone, so drop what is no longer needed.
+    Jobs on the same rows (the same DataFrame object) share one pass that counts what all of their features
+    need, and those with the same features share the stages before the estimator. The first failure keeps
+    waiting jobs from starting, and is raised with its candidate, target and fold once the running ones have
+    ended. Models of a Connect session live on the server until the last reference to them here is gone, so
+    drop what is no longer needed.
 
-    Cost: per group of jobs up to three scans, and what each estimator needs; nothing that grows with the rows
-    on the driver.
+    Cost: for each frame of rows one scan (`count_feature_values`), and what each estimator needs; nothing
+    that grows with the rows on the driver.
 
-    Errors: ConfigurationError for what `build_pipeline` refuses, before the first fit; FitError for a fit
+    Errors: ConfigurationError for what `require_buildable` refuses, before the first fit; FitError for a fit
     that fails, and TransientError where the cluster failed it.
     """
     if not jobs:
         return []
     for job in jobs:  # all that is wrong with names is known before anything is fitted
-        build_pipeline(
-            job.candidate, target=job.target, features=job.features, label=job.label, seed=job.seed
-        )
-    groups: dict[tuple[Any, ...], list[Job]] = {}
-    for job in jobs:
-        groups.setdefault(_group(job), []).append(job)
-    firsts = {group: members[0] for group, members in groups.items()}
+        require_buildable(job.candidate, features=job.features, label=job.label)
     goes_on = failures is not None
-    made = _side_by_side(_prepare, list(firsts.values()), parallelism, goes_on=goes_on)
-    shared = dict(zip(firsts, made, strict=True))
+    frames: dict[int, Job] = {}
+    groups: dict[tuple[Any, ...], Job] = {}
+    for job in jobs:
+        features = candidate_features(job.candidate, job.features)
+        others = frames[id(job.rows)].features if id(job.rows) in frames else ()
+        frames[id(job.rows)] = replace(job, features=tuple(dict.fromkeys([*others, *features])))
+        groups.setdefault(_group(job), job)
+    made = _side_by_side(_count, list(frames.values()), parallelism, goes_on=goes_on)
+    counts = dict(zip(frames, made, strict=True))
+    shared = {group: _prepared_stages(job, counts[id(job.rows)]) for group, job in groups.items()}
     fits = _side_by_side(
         lambda job: _fit(job, _required(shared[_group(job)])), jobs, parallelism, goes_on=goes_on
     )
@@ -171,11 +178,18 @@ def _group(job: Job) -> tuple[Any, ...]:
     return (id(job.rows), candidate_features(job.candidate, job.features))
 
 
-def _prepare(job: Job) -> PipelineModel:
-    from pyspark.ml import Pipeline
+def _count(job: Job) -> FeatureCounts:
+    return count_feature_values(job.rows, job.features)
 
-    features = candidate_features(job.candidate, job.features)
-    return Pipeline(stages=preparation(features)).fit(narrow(job.rows, features, job.label))
+
+def _prepared_stages(job: Job, counts: FeatureCounts | Exception) -> PipelineModel | Exception:
+    """Build the stages before a job's estimator; or return why they cannot be built."""
+    if isinstance(counts, Exception):
+        return counts
+    try:
+        return preparation_model(counts.of(candidate_features(job.candidate, job.features)))
+    except FitError as e:
+        return e
 
 
 def narrow(rows: DataFrame, features: Sequence[Feature], *names: str) -> DataFrame:

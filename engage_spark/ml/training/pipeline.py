@@ -8,7 +8,6 @@ model.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,13 +22,15 @@ from engage_spark.ml.training.calibration import (
     ScoreCounts,
     choose_calibration,
 )
-from engage_spark.ml.training.candidates import Candidate
+from engage_spark.ml.training.candidates import Candidate, Family
+from engage_spark.ml.training.preparation import double, preparation_of, select
+from engage_spark.ml.training.xgboost import require_xgboost
 
 if TYPE_CHECKING:
-    from pyspark.ml import Pipeline, PipelineModel
+    from pyspark.ml import PipelineModel
     from pyspark.sql import Column, DataFrame
 
-FEATURES, RAW, PROBABILITY, PREDICTION = "__features", "__raw", "probability", "prediction"
+RAW, PROBABILITY, PREDICTION = "__raw", "probability", "prediction"
 _PREDICTED, _CLASS = "__predicted", "__class"
 _CALIBRATED = f"* EXCEPT ({PREDICTION}), "
 """What the last stage of a calibrated model selects, before its prediction."""
@@ -43,31 +44,25 @@ class VectorSlot:
     level: str | None = None
 
 
-def build_pipeline(
-    candidate: Candidate, *, target: Target, features: Sequence[Feature], label: str, seed: int
-) -> Pipeline:
-    """Build the unfitted pipeline of a candidate.
+def require_buildable(candidate: Candidate, *, features: Sequence[Feature], label: str) -> None:
+    """Refuse a candidate whose pipeline cannot be built, before anything is fitted.
 
-    Numbers and booleans are cast to double, their nulls and NaN become the mean of the training rows, and
-    they are scaled to mean 0 and variance 1; text is one-hot encoded, its nulls become the most frequent
-    level, and a level that training has not seen is none of the known. `prediction` is a double inside the
-    target's bounds, for a binary target the probability of class 1, beside which the vector `probability`
-    stays. `label` is a numeric column of the rows to fit on; rows to score need none. A NaN that the
-    estimator arrives at (from an infinite value in a row) fails the job that meets it.
+    Of a pipeline numbers and booleans are cast to double, their nulls and NaN become the mean of the training
+    rows, and they are scaled to mean 0 and variance 1; text is one-hot encoded, its nulls become the most
+    frequent level, and a level that training has not seen is none of the known (`preparation`). `prediction`
+    is a double inside the target's bounds, for a binary target the probability of class 1, beside which the
+    vector `probability` stays. `label` is a numeric column of the rows to fit on; rows to score need none. A
+    NaN that the estimator arrives at (from an infinite value in a row) fails the job that meets it.
 
-    Cost: fitting takes a scan for the means, one each for levels and scaling, and what the estimator needs;
-    `fit_all` shares the former among candidates.
+    Cost: none.
 
     Errors: ConfigurationError with all that is wrong: no feature, one twice, a name that the pipeline needs
-    itself, a baseline whose feature is not among `features`.
+    itself, a baseline whose feature is not among `features`, XGBoost where it cannot be fitted.
     """
-    from pyspark.ml import Pipeline
-
     used_features = candidate_features(candidate, features)
     _require_names(used_features, label)
-    return Pipeline(
-        stages=[*preparation(used_features), *estimation(candidate, target=target, label=label, seed=seed)]
-    )
+    if candidate.family is Family.XGBOOST:
+        require_xgboost()
 
 
 def candidate_features(candidate: Candidate, features: Sequence[Feature]) -> tuple[Feature, ...]:
@@ -115,55 +110,6 @@ def _require_names(features: Sequence[Feature], label: str) -> None:
         )
 
 
-def preparation(features: Sequence[Feature]) -> list[Any]:
-    """Build the stages from source columns to the assembled vector, the same for every candidate.
-
-    See `build_pipeline`.
-    """
-    from pyspark.ml.feature import Imputer, OneHotEncoder, StandardScaler, StringIndexer, VectorAssembler
-
-    numbers = [f.name for f in features if not f.categorical]
-    texts = [f.name for f in features if f.categorical]
-    n, m, c, i, k, h = (
-        [f"__{x}{j}" for j in range(len(of))]
-        for x, of in zip("nmcikh", [numbers] * 2 + [texts] * 4, strict=True)
-    )
-    sources = [_cast(a, "DOUBLE", b) for a, b in zip(numbers, n, strict=True)]
-    sources += [_cast(a, "STRING", b) for a, b in zip(texts, c, strict=True)]
-    if not features:
-        return [
-            _select("*, 1.0D AS __one"),
-            VectorAssembler(inputCols=["__one"], outputCol=FEATURES),
-            _select("* EXCEPT (__one)"),
-        ]
-    stages: list[Any] = [_select(f"*, {', '.join(sources)}")]
-    if numbers:
-        stages += [
-            Imputer(inputCols=n, outputCols=m, strategy="mean"),
-            VectorAssembler(inputCols=m, outputCol="__numbers"),
-            StandardScaler(inputCol="__numbers", outputCol="__scaled", withMean=True, withStd=True),
-        ]
-    if texts:
-        # An index beyond the known ones (a level not seen in training) is not a level of the encoder
-        # either, and all its slots are 0.
-        filled = ", ".join(
-            f"CASE WHEN {a} IS NULL THEN 0.0D ELSE {b} END AS {out}"
-            for a, b, out in zip(c, i, k, strict=True)
-        )
-        stages += [
-            StringIndexer(inputCols=c, outputCols=i, stringOrderType="frequencyDesc", handleInvalid="keep"),
-            _select(f"*, {filled}"),
-            OneHotEncoder(inputCols=k, outputCols=h, handleInvalid="keep", dropLast=True),
-        ]
-    scaled = ["__scaled"] if numbers else []
-    dropped = [*n, *m, *(["__numbers"] if numbers else []), *scaled, *c, *i, *k, *h]
-    return [
-        *stages,
-        VectorAssembler(inputCols=[*scaled, *h], outputCol=FEATURES),
-        _select(f"* EXCEPT ({', '.join(dropped)})"),
-    ]
-
-
 def estimation(
     candidate: Candidate, *, target: Target, label: str, seed: int, weight: str | None = None
 ) -> list[Any]:
@@ -191,7 +137,7 @@ def estimation(
         f"RAISE_ERROR('the model of {_text(target.name)} predicts NaN for a row: one of its "
         f"features is infinite')"
     )
-    return [unfitted, _select(f"* EXCEPT ({drop}), {bounded_score(target, nan=nan)} AS {PREDICTION}")]
+    return [unfitted, select(f"* EXCEPT ({drop}), {bounded_score(target, nan=nan)} AS {PREDICTION}")]
 
 
 def bounded_score(target: Target, *, nan: str | None = None) -> str:
@@ -206,9 +152,9 @@ def bounded_score(target: Target, *, nan: str | None = None) -> str:
         )
     inside = value
     if target.maximum is not None:
-        inside = f"LEAST({_double(target.maximum)}, {inside})"
+        inside = f"LEAST({double(target.maximum)}, {inside})"
     if target.minimum is not None:
-        inside = f"GREATEST({_double(target.minimum)}, {inside})"
+        inside = f"GREATEST({double(target.minimum)}, {inside})"
     return f"CASE WHEN ISNAN({value}) THEN {nan or value} ELSE {inside} END"
 
 
@@ -251,7 +197,7 @@ def calibrated(
     table = to_arrow(grouped).sort_by([("place", "ascending"), ("fold", "ascending")])
     columns = {name: table.column(name).to_numpy() for name in ("place", "fold", "rows", "ones")}
     chart = choose_calibration(ScoreCounts(**columns, days=days))
-    stage = _select(f"{_CALIBRATED}{chart.sql(PREDICTION)} AS {PREDICTION}")
+    stage = select(f"{_CALIBRATED}{chart.sql(PREDICTION)} AS {PREDICTION}")
     return PipelineModel(stages=[*model.stages, stage]), chart
 
 
@@ -263,27 +209,16 @@ def calibration_stages(model: PipelineModel) -> tuple[Any, ...]:
     return tuple(stages[first + 1 :])
 
 
-_SOURCE = re.compile(r"CAST\(`((?:[^`]|``)+)` AS (DOUBLE|STRING)\) AS (__[nc]\d+)")
-
-
 def slots(model: PipelineModel) -> tuple[VectorSlot, ...]:
     """Return what each position of `__features` stands for.
 
     Scaled numbers come first, then the levels of each category, the most frequent first. Known from the model
-    alone, also a reloaded one: a saved pipeline keeps the SQL of its first stage and nothing else of the
-    source columns, so their names are read from that SQL, which `_cast` wrote. Empty for a baseline without
-    features, whose vector is the constant 1.
+    alone, also a reloaded one. Empty for a baseline without features.
     """
-    from pyspark.ml.feature import StringIndexerModel
-
-    first: Any = model.stages[0]
-    sources = {alias: name.replace("``", "`") for name, _, alias in _SOURCE.findall(first.getStatement())}
-    vector_slots = [VectorSlot(name) for alias, name in sources.items() if alias.startswith("__n")]
-    for stage in model.stages:
-        if isinstance(stage, StringIndexerModel):
-            for alias, levels in zip(stage.getInputCols(), stage.labelsArray, strict=True):
-                vector_slots += [VectorSlot(sources[alias], level) for level in levels]
-    return tuple(vector_slots)
+    preparation = preparation_of(model)
+    numbers = (VectorSlot(n.name) for n in preparation.numbers)
+    levels = (VectorSlot(name, level) for name, known in preparation.levels.items() for level in known)
+    return (*numbers, *levels)
 
 
 def imputed_fields(features: Sequence[Feature]) -> Column:
@@ -302,11 +237,7 @@ def imputed_fields(features: Sequence[Feature]) -> Column:
 
 def unseen_levels(model: PipelineModel) -> Column:
     """Return `unseen_of` the levels that a model was fitted with."""
-    levels: dict[str, list[str]] = {}
-    for slot in slots(model):
-        if slot.level is not None:
-            levels.setdefault(slot.feature, []).append(slot.level)
-    return unseen_of(levels)
+    return unseen_of(preparation_of(model).levels)
 
 
 def unseen_of(levels: Mapping[str, Sequence[str]]) -> Column:
@@ -325,20 +256,5 @@ def unseen_of(levels: Mapping[str, Sequence[str]]) -> Column:
     return F.array_compact(F.array(*unseen).cast("array<string>"))
 
 
-def _select(what: str) -> Any:
-    from pyspark.ml.feature import SQLTransformer
-
-    return SQLTransformer(statement=f"SELECT {what} FROM __THIS__")  # noqa: S608 (source names are quoted, all else is written here)
-
-
-def _cast(name: str, kind: str, alias: str) -> str:
-    """Write what `_SOURCE` reads again."""
-    return f"CAST(`{name.replace('`', '``')}` AS {kind}) AS {alias}"
-
-
 def _text(value: str) -> str:
     return value.replace("\\", "\\\\").replace("'", "\\'")
-
-
-def _double(value: float) -> str:
-    return f"{float(value)!r}D"

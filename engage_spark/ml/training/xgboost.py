@@ -12,10 +12,8 @@ from engage_spark.errors import ConfigurationError
 from engage_spark.ml.training.candidates import EXTRA, Candidate
 
 
-def boosted(candidate: Candidate, *, binary: bool, label: str, seed: int, columns: dict[str, str]) -> Any:
-    """Build an unfitted `xgboost.spark` estimator.
-
-    It uses histograms, one worker and one thread per task, so that runs agree.
+def require_xgboost() -> None:
+    """Refuse to fit where XGBoost cannot.
 
     Errors: ConfigurationError where xgboost is not installed, and on Spark Connect: xgboost 3.2 fits through
     RDDs and a SparkContext (`xgboost/spark/core.py`, `_fit`), which Connect does not have.
@@ -34,6 +32,16 @@ def boosted(candidate: Candidate, *, binary: bool, label: str, seed: int, column
             ),
             hint="take xgboost out of models.candidates, or train on a classic session",
         )
+
+
+def boosted(candidate: Candidate, *, binary: bool, label: str, seed: int, columns: dict[str, str]) -> Any:
+    """Build an unfitted `xgboost.spark` estimator.
+
+    It uses histograms, one worker and one thread per task, so that runs agree.
+
+    Errors: as `require_xgboost`.
+    """
+    require_xgboost()
     from xgboost.spark import SparkXGBClassifier, SparkXGBRegressor
 
     shared: dict[str, Any] = {

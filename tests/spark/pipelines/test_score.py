@@ -22,7 +22,6 @@ from engage_spark.ml.feature_meaning import field_meanings
 from engage_spark.ml.feature_spec import Feature, Task, target_named
 from engage_spark.ml.scoring import Scorer
 from engage_spark.ml.training.candidates import Candidate, Family
-from engage_spark.ml.training.pipeline import build_pipeline
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest import run as ingest
 from engage_spark.pipelines.model_inputs import valid_rows
@@ -32,6 +31,7 @@ from engage_spark.settings import Settings
 from engage_spark.spark.schema import spark_schema
 from engage_spark.tracking import ModelFacts, ModelVersion, Tracker
 from tests.support.deliveries import content, deliver, run_log
+from tests.support.made_rows import fit_one
 from tests.support.paths import DATA
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def crown(
         family=Family.LINEAR,
         params={"regParam": penalty, "elasticNetParam": 0.0, "maxIter": 5},
     )
-    model = build_pipeline(candidate, target=goal, features=used, label=target, seed=7).fit(rows)
+    model = fit_one(rows, candidate, target=goal, features=used)
     cells = tuple(ConformalCell(group=None, part=part, n=BEDS, radius=0.75) for part in range(1 + binary))
     scorer = Scorer(
         target=goal,

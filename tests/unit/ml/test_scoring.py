@@ -12,8 +12,9 @@ from engage_spark.ml.evaluation.conformal import Conformal, calibrate_regression
 from engage_spark.ml.evaluation.profit_curve import contact_counts
 from engage_spark.ml.explain.explainer import Explainer, Linear, Link
 from engage_spark.ml.feature_spec import Feature, Target, Task
-from engage_spark.ml.fold_models import FoldModel, NumberSlot
+from engage_spark.ml.fold_models import FoldModel
 from engage_spark.ml.scoring import Scorer, feature_kind, require_schema
+from engage_spark.ml.training.preparation import NumberSlot
 
 BINARY = Target(name="leaves", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline="age")
 AMOUNT = Target(

@@ -156,7 +156,7 @@ def test_a_fit_that_lost_its_cluster_is_worth_a_retry(
 
 
 def test_a_wrong_job_is_refused_before_any_fit(people: DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "_prepare", lambda j: pytest.fail("a fit was started"))
+    monkeypatch.setattr(fitting, "_count", lambda j: pytest.fail("a fit was started"))
     with pytest.raises(ConfigurationError, match="is a feature too"):
         fit_all([job(people), job(people, label="visits")], parallelism=2)
 

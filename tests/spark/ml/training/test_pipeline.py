@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression, TweedieRegressor
 from sklearn.metrics import roc_auc_score
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.feature_spec import Feature, Target
+from engage_spark.ml.feature_spec import Target
 from engage_spark.ml.training import pipeline
 from engage_spark.ml.training.calibration import (
     ISOTONIC,
@@ -27,12 +27,12 @@ from engage_spark.ml.training.candidates import Candidate, Family, baseline_for
 from engage_spark.ml.training.fit import Fitted, Job, fit_all
 from engage_spark.ml.training.pipeline import (
     VectorSlot,
-    build_pipeline,
     calibrated,
     imputed_fields,
+    require_buildable,
     slots,
 )
-from tests.support.made_rows import FEATURES, LEFT, QUICK, VALUE, frame, make_rows
+from tests.support.made_rows import FEATURES, LEFT, QUICK, VALUE, fit_one, frame, make_rows
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -146,7 +146,7 @@ def test_the_logistic_model_is_scikit_learns(people: DataFrame, rows: pd.DataFra
         family=Family.LINEAR,
         params={"regParam": 0.01, "elasticNetParam": 0.0, "maxIter": 200, "tol": 1e-10},
     )
-    model = build_pipeline(plain, target=LEFT, features=FEATURES[:3], label="left", seed=1).fit(people)
+    model = fit_one(people, plain, target=LEFT, features=FEATURES[:3])
     x = expected_vectors(rows, rows)[:, :3]
     oracle = LogisticRegression(C=1 / (0.01 * len(rows)), tol=1e-10, max_iter=1000).fit(x, rows.left)
     np.testing.assert_allclose(predictions(model, people), oracle.predict_proba(x)[:, 1], atol=1e-5)
@@ -162,7 +162,7 @@ def test_the_tweedie_model_is_scikit_learns(people: DataFrame, rows: pd.DataFram
         "tol": 1e-10,
     }
     plain = Candidate(name="plain", family=Family.TWEEDIE, params=params)
-    model = build_pipeline(plain, target=VALUE, features=FEATURES[:3], label="value", seed=1).fit(people)
+    model = fit_one(people, plain, target=VALUE, features=FEATURES[:3])
     x = expected_vectors(rows, rows)[:, :3]
     oracle = TweedieRegressor(power=1.5, link="log", alpha=0, tol=1e-10, max_iter=1000).fit(x, rows.value)
     np.testing.assert_allclose(predictions(model, people), np.clip(oracle.predict(x), 0, 80), rtol=1e-4)
@@ -179,9 +179,7 @@ def test_the_constant_baseline_predicts_the_mean_of_its_training_rows(
 
 
 def test_the_named_baseline_is_a_model_of_that_feature_alone(people: DataFrame) -> None:
-    model = build_pipeline(baseline_for(LEFT), target=LEFT, features=FEATURES, label="left", seed=1).fit(
-        people
-    )
+    model = fit_one(people, baseline_for(LEFT), target=LEFT, features=FEATURES)
     assert slots(model) == (VectorSlot("visits"),)
 
 
@@ -206,9 +204,7 @@ def test_an_infinite_value_that_makes_a_prediction_nan_fails_loudly(people: Data
     from pyspark.sql import functions as F
 
     target = Target(name="value", task=VALUE.task, minimum=None, maximum=None, label_days=0, baseline=None)
-    model = build_pipeline(QUICK["linear"], target=target, features=FEATURES[1:3], label="value", seed=1).fit(
-        people
-    )
+    model = fit_one(people, QUICK["linear"], target=target, features=FEATURES[1:3])
     both = people.withColumns({"spend.per visit": F.lit(float("inf")), "paying": F.lit(float("-inf"))})
     opposite = people.withColumns({"spend.per visit": F.lit(float("inf")), "paying": F.lit(float("inf"))})
     with pytest.raises(PySparkException, match="one of its features is infinite"):
@@ -299,29 +295,9 @@ def test_what_stays_beside_the_prediction_is_the_source_and_what_explanation_nee
     ]
 
 
-def test_names_that_the_model_needs_are_refused_all_at_once(spark: SparkSession) -> None:
-    features = [
-        Feature(name=n, table="people", categorical=False)
-        for n in ("prediction", "__x", "age", "age", "left")
-    ]
-    with pytest.raises(ConfigurationError) as e:
-        build_pipeline(QUICK["linear"], target=LEFT, features=features, label="left", seed=1)
-    assert [d.split("'")[1] for d in e.value.details] == ["__x", "age", "prediction", "left"]
-
-
-def test_a_baseline_whose_feature_is_missing_is_refused(spark: SparkSession) -> None:
-    with pytest.raises(ConfigurationError, match="needs visits, which the features do not include"):
-        build_pipeline(baseline_for(LEFT), target=LEFT, features=FEATURES[1:], label="left", seed=1)
-
-
-def test_no_feature_is_refused(spark: SparkSession) -> None:
-    with pytest.raises(ConfigurationError, match="has no feature"):
-        build_pipeline(QUICK["gbt"], target=LEFT, features=(), label="left", seed=1)
-
-
 @pytest.mark.connect
 def test_xgboost_is_refused_on_connect_before_any_fit(people: DataFrame, spark_kind: str) -> None:
     if spark_kind != "connect":
         pytest.skip("classic sessions fit xgboost")
     with pytest.raises(ConfigurationError, match="Spark Connect"):
-        build_pipeline(QUICK["xgboost"], target=LEFT, features=FEATURES, label="left", seed=1)
+        require_buildable(QUICK["xgboost"], features=FEATURES, label="left")

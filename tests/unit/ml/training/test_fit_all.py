@@ -11,6 +11,7 @@ from engage_spark.ml.feature_spec import Feature, Target, Task
 from engage_spark.ml.training import fit
 from engage_spark.ml.training.candidates import candidates_for
 from engage_spark.ml.training.fit import Job, fit_all, own_failure
+from engage_spark.ml.training.preparation import FeatureCounts, NumberSlot
 
 TARGET = Target(name="left", task=Task.BINARY, minimum=0, maximum=1, label_days=0, baseline=None)
 AGE, RARE = (Feature(name=n, table="people", categorical=False) for n in ("age", "rare"))
@@ -36,20 +37,23 @@ def test_a_shared_stage_that_fails_costs_the_fits_that_share_it(monkeypatch: pyt
                 outcomes.append(e)
         return outcomes
 
-    def prepare(one: Job) -> str:
-        if RARE in one.features:
-            raise FitError("rare has no value")
-        return "stages"
+    counted: list[Job] = []
 
-    monkeypatch.setattr(fit, "build_pipeline", lambda *_, **__: None)
+    def count(one: Job) -> FeatureCounts:
+        counted.append(one)
+        age = NumberSlot(name="age", filled=40.0, centre=40.0, scale=0.1)
+        return FeatureCounts(numbers={"age": age}, levels={})
+
     monkeypatch.setattr(fit, "_side_by_side", side_by_side)
-    monkeypatch.setattr(fit, "_prepare", prepare)
+    monkeypatch.setattr(fit, "_count", count)
+    monkeypatch.setattr(fit, "preparation_model", lambda _: "stages")
     monkeypatch.setattr(fit, "_fit", lambda one, stages: (one, stages))
     jobs = [job(LINEAR, AGE), job(LINEAR, AGE, RARE), job(FOREST, AGE, RARE), job(FOREST, AGE)]
     failures: dict[Job, FitError] = {}
     fitted: Any = fit_all(jobs, parallelism=2, failures=failures)
     assert fitted == [(jobs[0], "stages"), (jobs[3], "stages")]
     assert list(failures) == jobs[1:3] and "rare has no value" in failures[jobs[1]].message
+    assert [one.features for one in counted] == [(AGE, RARE)], "one pass counts for all that share the rows"
     with pytest.raises(FitError, match="rare has no value"):
         fit_all(jobs, parallelism=2)
 

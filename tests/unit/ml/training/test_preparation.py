@@ -1,0 +1,100 @@
+"""What is counted of features before a fit, against pandas, and which candidates are refused."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engage_spark.errors import ConfigurationError, FitError
+from engage_spark.ml.feature_spec import Feature
+from engage_spark.ml.training import preparation_kernel as kernel
+from engage_spark.ml.training.candidates import baseline_for
+from engage_spark.ml.training.pipeline import require_buildable
+from engage_spark.ml.training.preparation import FeatureCounts, NumberSlot, added_counts
+from tests.support.made_rows import FEATURES, LEFT, QUICK
+
+AGE, PLAN = (Feature(name=n, table="people", categorical=n == "plan") for n in ("age", "plan"))
+
+
+def counts_of(ages: list[Any], plans: list[Any], *, partitions: int = 1, batch: int = 3) -> FeatureCounts:
+    """Count rows as Spark's workers do, in batches of so many rows."""
+    rows: list[dict[str, Any]] = []
+    for part in np.array_split(np.arange(len(ages)), partitions):
+        batches = [
+            pa.RecordBatch.from_arrays(
+                [
+                    pa.array([ages[i] for i in at], pa.float64()),
+                    pa.array([plans[i] for i in at], pa.string()),
+                ],
+                names=["c0", "c1"],
+            )
+            for at in (part[k : k + batch] for k in range(0, len(part), batch))
+        ]
+        for counted in kernel.count_features(iter(batches), (False, True)):
+            rows += counted.to_pylist()
+    return added_counts(rows, [AGE, PLAN])
+
+
+NUMBERS = st.none() | st.just(math.nan) | st.floats(-1e6, 1e6)
+
+
+@given(st.lists(st.tuples(NUMBERS, st.sampled_from([None, "a", "b", "ä=1", ""])), min_size=2, max_size=30))
+def test_counts_are_those_of_pandas_on_any_partitioning(rows: list[tuple[Any, Any]]) -> None:
+    ages, plans = [a for a, _ in rows], [p for _, p in rows]
+    present = pd.Series(ages, dtype=float).dropna()
+    filled = pd.Series(ages, dtype=float).fillna(present.mean())
+    levels = pd.Series([p for p in plans if p is not None], dtype=object).value_counts()
+    for partitions in (1, 3):
+        counts = counts_of(ages, plans, partitions=partitions)
+        assert counts == counts_of(ages, plans, partitions=partitions), "the same bits again"
+        if len(present):
+            slot, size = counts.numbers["age"], max(1.0, float(present.abs().max()))
+            assert slot.filled == slot.centre == pytest.approx(present.mean(), abs=1e-12 * size)
+            deviation = 1 / slot.scale if slot.scale else 0.0
+            assert deviation == pytest.approx(filled.std(ddof=1), rel=1e-9, abs=1e-9 * size)
+        else:
+            assert "age" not in counts.numbers
+        expected = sorted(levels.index, key=lambda v: (-levels[v], v))
+        assert list(counts.levels.get("plan", ())) == expected
+
+
+def test_a_constant_has_no_scale_and_one_row_neither() -> None:
+    assert counts_of([0.1] * 7, ["x"] * 7, partitions=2).numbers["age"].scale == 0.0
+    assert counts_of([5.0], ["x"]).numbers["age"].scale == 0.0
+
+
+def test_features_without_a_value_or_a_finite_mean_are_named() -> None:
+    counts = counts_of([math.nan, None], [None, None])
+    with pytest.raises(FitError, match="age, plan has no value"):
+        counts.of([AGE, PLAN])
+    with pytest.raises(FitError, match="age has infinite values"):
+        counts_of([1.0, math.inf], ["x", "x"]).of([AGE])
+    slot = NumberSlot(name="age", filled=1.0, centre=1.0, scale=1.0)
+    assert FeatureCounts(numbers={"age": slot}, levels={}).of([AGE]).numbers == (slot,)
+
+
+def test_names_that_the_model_needs_are_refused_all_at_once() -> None:
+    features = [
+        Feature(name=n, table="people", categorical=False)
+        for n in ("prediction", "__x", "age", "age", "left")
+    ]
+    with pytest.raises(ConfigurationError) as e:
+        require_buildable(QUICK["linear"], features=features, label="left")
+    assert [d.split("'")[1] for d in e.value.details] == ["__x", "age", "prediction", "left"]
+
+
+def test_a_baseline_whose_feature_is_missing_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="needs visits, which the features do not include"):
+        require_buildable(baseline_for(LEFT), features=FEATURES[1:], label="left")
+
+
+def test_no_feature_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="has no feature"):
+        require_buildable(QUICK["gbt"], features=(), label="left")
