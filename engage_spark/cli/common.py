@@ -70,7 +70,7 @@ def require_path(settings: Settings, path: str) -> None:
     Only a path of this machine is looked at, where the session to come reads this machine's files.
     Errors: NotDeliveredError.
     """
-    from engage_spark.spark.files import local_path
+    from engage_spark.spark.seen_paths import local_path
     from engage_spark.spark.session import active_session, is_local
 
     here = local_path(path)

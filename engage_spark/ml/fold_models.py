@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -140,30 +140,41 @@ def fold_model(
 
 
 def fold_models(
-    fitted: Sequence[Fitted], rows: FitRows, target: Target, *, draw: FitDraw, scratch_path: ScratchPath
+    fitted: Sequence[Fitted],
+    rows: FitRows,
+    target: Target,
+    *,
+    draw: FitDraw,
+    parallelism: int,
+    scratch_path: ScratchPath,
 ) -> tuple[FoldModel, ...]:
-    """Read the models of all folds. `rows` are those that each was fitted on, as drawn, by the fold held out.
+    """Read the models of all folds, `parallelism` at a time. `rows` are those that each was fitted on, as
+    drawn, by the fold held out.
 
     Cost: that of `fold_model` for each.
     """
-    models = []
-    for f in fitted:
+
+    from engage_spark.spark.threads import call_side_by_side
+
+    def read(f: Fitted) -> FoldModel:
         fold = f.job.fold
         assert fold is not None
         with scratch_path() as path:
             background = narrow(draw.even(rows[fold]), f.job.features)
-            models.append(
-                fold_model(
-                    f.model,
-                    fold,
-                    names=[feature.name for feature in f.job.features],
-                    target=target,
-                    spark=background.sparkSession,
-                    scratch=path,
-                    background=background,
-                )
+            return fold_model(
+                f.model,
+                fold,
+                names=[feature.name for feature in f.job.features],
+                target=target,
+                spark=background.sparkSession,
+                scratch=path,
+                background=background,
             )
-    return tuple(models)
+
+    if not fitted:
+        return ()
+    spark = fitted[0].job.rows.sparkSession
+    return tuple(call_side_by_side(spark, [partial(read, f) for f in fitted], parallelism=parallelism))
 
 
 def with_fold_scores(

@@ -295,7 +295,14 @@ def _folds(task: _Task, comparison: CandidateComparison, scratch_path: ScratchPa
     """
     models = comparison.fold_models
     try:
-        return fold_models(models, task.fit_rows, task.target, draw=task.draw, scratch_path=scratch_path)
+        return fold_models(
+            models,
+            task.fit_rows,
+            task.target,
+            draw=task.draw,
+            parallelism=task.models.parallelism,
+            scratch_path=scratch_path,
+        )
     except Exception as e:  # noqa: BLE001 (what a retry may cure is raised)
         failure = own_failure("reading the models of the folds", comparison.selected, e)
         log.event(f"rows that were learnt have no prediction out of fold: {failure.message}", level="warning")

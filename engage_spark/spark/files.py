@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from engage_spark.errors import ConfigurationError
+from engage_spark.spark.seen_paths import local_path, shared_with_server
 from engage_spark.spark.session import is_connect
 from engage_spark.spark.versions import line_of
 
@@ -20,25 +21,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _EXISTS = re.compile(r"FileAlreadyExists|PreconditionFailed|RemoteFileChanged|\b412\b|\b409\b")
-
-
-def local_path(path: str) -> str | None:
-    """Return the path as this process reads it; None where only Hadoop can."""
-    if path.startswith("file:"):
-        # Not by urlparse: as for Hadoop, `#`, `?` and `%20` are letters of a name.
-        return re.sub(r"^file:(?://(?:localhost)?(?=/))?/+", "/", path)
-    return None if "://" in path or path.startswith(("s3a:", "s3:", "dbfs:")) else path
-
-
-def _shared_with_server(spark: SparkSession, path: str) -> str | None:
-    """Return the path as this process reads it, where Spark's server would read the same: on Spark Connect
-    a volume, or any local path where the server runs on this machine.
-    """
-    here = local_path(path)
-    if here is None or not is_connect(spark) or here.startswith("/Volumes/"):
-        return here
-    host = str(getattr(cast(Any, spark).client, "host", ""))
-    return here if host in ("localhost", "127.0.0.1", "::1") else None
 
 
 def delete_directory(spark: SparkSession, path: str) -> None:
@@ -67,7 +49,7 @@ def last_name(spark: SparkSession, directory: str, *, ending: str) -> str | None
     lies in Hadoop's default file system, which need not be this machine's. None on Spark Connect for a
     directory that this process does not see: it may be there for the server.
     """
-    here = _shared_with_server(spark, directory)
+    here = shared_with_server(spark, directory)
     if here is not None and Path(here).is_dir():
         # Not by glob, which takes a directory that may not be listed for an empty one.
         return max((f.name for f in Path(here).iterdir() if f.name.endswith(ending)), default="")
@@ -85,7 +67,7 @@ def read_small_file(spark: SparkSession, path: str) -> str | None:
     This process reads the local paths and volumes that it sees, Hadoop others (see `last_name`). None on
     Spark Connect for a file that this process does not see, and where there is none.
     """
-    here = _shared_with_server(spark, path)
+    here = shared_with_server(spark, path)
     if here is not None and Path(here).is_file():
         try:
             return Path(here).read_text(encoding="utf-8")
@@ -113,7 +95,7 @@ def write_small_file(spark: SparkSession, path: str, text: str) -> bool:
 
     It is not on Spark Connect for a path that this process does not share with the server.
     """
-    here = _shared_with_server(spark, path)
+    here = shared_with_server(spark, path)
     if is_connect(spark):
         if here is not None:
             Path(here).parent.mkdir(parents=True, exist_ok=True)
@@ -151,7 +133,7 @@ def path_of_this_process(spark: SparkSession, path: str) -> Path | None:
 
     A path without a scheme lies in Hadoop's default file system, which need not be this machine's.
     """
-    here = _shared_with_server(spark, path)
+    here = shared_with_server(spark, path)
     if here is None:
         return None
     if not is_connect(spark) and not path.startswith(("file:", "/Volumes/")):
@@ -188,7 +170,7 @@ def read_bytes(spark: SparkSession, path: str, start: int, length: int) -> bytes
 
     The range must lie within the file.
     """
-    here = _shared_with_server(spark, path)
+    here = shared_with_server(spark, path)
     if here is not None and Path(here).is_file():
         with Path(here).open("rb") as opened:
             opened.seek(start)
@@ -209,7 +191,7 @@ def names_in(spark: SparkSession, directory: str) -> list[str] | None:
 
     None on Spark Connect for a directory that this process does not share with the server.
     """
-    here = _shared_with_server(spark, directory)
+    here = shared_with_server(spark, directory)
     if here is not None and Path(here).is_dir():
         return sorted(f.name for f in Path(here).iterdir())
     if is_connect(spark):
@@ -235,7 +217,7 @@ def create_file(spark: SparkSession, path: str, text: str) -> bool | None:
     None on Spark Connect for a path that this process does not share with the server.
     Cost: on S3 two requests more where the put is not conditional.
     """
-    here = _shared_with_server(spark, path)
+    here = shared_with_server(spark, path)
     # Hadoop's local files have no exclusive creation.
     if here is not None and (is_connect(spark) or _hadoop(spark, path)[1].getScheme() == "file"):
         Path(here).parent.mkdir(parents=True, exist_ok=True)
@@ -271,7 +253,7 @@ def create_file(spark: SparkSession, path: str, text: str) -> bool | None:
 
 def delete_file(spark: SparkSession, path: str) -> None:
     """Delete a file; nothing happens where there is none, or on Connect out of reach."""
-    here = _shared_with_server(spark, path)
+    here = shared_with_server(spark, path)
     if here is not None and Path(here).exists():
         Path(here).unlink(missing_ok=True)
     elif not is_connect(spark):
@@ -305,7 +287,7 @@ def list_folder(spark: SparkSession, path: str) -> list[FolderEntry] | None:
 
     None on Spark Connect for a folder that this process does not share with the server.
     """
-    here = _shared_with_server(spark, path)
+    here = shared_with_server(spark, path)
     if here is not None and (Path(here).is_dir() or is_connect(spark)):
         entries = sorted(Path(here).iterdir()) if Path(here).is_dir() else []
         return [FolderEntry(name=e.name, is_folder=e.is_dir(), changed_at=_newest_change(e)) for e in entries]

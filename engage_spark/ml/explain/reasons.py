@@ -65,7 +65,7 @@ def explainer_of(
     Units: those of the target for regressions, log-odds for logistic and boosted classifiers, probability for
     forests, logarithms of the amount for Tweedie.
 
-    Cost: trees three small jobs, linear models one scan.
+    Cost: of trees the jobs that save the stage, and those of `read_ensemble`; of linear models one scan.
 
     Errors: ConfigurationError for other estimators.
     """

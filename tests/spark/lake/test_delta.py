@@ -12,7 +12,7 @@ import pytest
 from engage_spark.contract import system_contract
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake import Lake, RunLog, record_arrivals
-from engage_spark.spark import files, session
+from engage_spark.spark import files, seen_paths, session
 from engage_spark.spark.schema import spark_schema
 
 if TYPE_CHECKING:
@@ -77,11 +77,17 @@ def test_a_lake_of_an_older_version_is_refused(spark: SparkSession, settings: Se
         assert "lake.root" in (e.value.hint or "")
 
 
+def hide_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process see no path, as where Spark's server is another machine."""
+    for module in (files, seen_paths):
+        monkeypatch.setattr(module, "local_path", lambda _: None)
+
+
 def test_where_the_log_is_out_of_sight_connect_asks_spark(
     spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server on another machine: classic Spark asks Hadoop, Connect runs a query."""
-    monkeypatch.setattr(files, "local_path", lambda _: None)
+    hide_paths(monkeypatch)
     lake = Lake(settings.lake)
     assert lake.version(spark, COMPARISON.name) is None
     assert lake.replace(comparisons(spark, "2025-10-21", 2), COMPARISON, where=None, tag="a") == 0
@@ -96,7 +102,7 @@ def test_a_landing_is_that_of_the_first_look(
     spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch, in_sight: bool
 ) -> None:
     if not in_sight:
-        monkeypatch.setattr(files, "local_path", lambda _: None)
+        hide_paths(monkeypatch)
     lake, first = Lake(settings.lake), datetime(2025, 10, 21, 9, 30, 0, 123456, tzinfo=UTC)
     assert record_arrivals(spark, lake, ["a"], now=first) == {"a": first}
     later = first + timedelta(hours=2)

@@ -193,7 +193,7 @@ def test_a_file_that_spark_alone_reaches_is_listed_and_read_the_same(
     parquet(tmp_path / "things" / "snapshot_date=2025-10-21" / "a b%.parquet", "ab")
     text(tmp_path / "csv" / "a.csv", "id,n,x\na,1,0.5\n")
     (here,) = pinned(spark, tmp_path / "things")
-    monkeypatch.setattr(files, "_shared_with_server", lambda *_: None)
+    monkeypatch.setattr(files, "shared_with_server", lambda *_: None)
     (there,) = pinned(spark, tmp_path / "things")
     assert [(f.name, f.size, f.modified) for f in there.files] == [
         (f.name, f.size, f.modified) for f in here.files
@@ -216,7 +216,7 @@ def test_the_fingerprint_is_the_same_in_every_time_zone(
     time.tzset()
     try:
         assert fingerprint(pinned(spark, tmp_path / "things")) == here
-        monkeypatch.setattr(files, "_shared_with_server", lambda *_: None)
+        monkeypatch.setattr(files, "shared_with_server", lambda *_: None)
         assert fingerprint(pinned(spark, tmp_path / "things")) == here
     finally:
         monkeypatch.setenv("TZ", "UTC")

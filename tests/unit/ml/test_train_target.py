@@ -127,6 +127,7 @@ def test_what_fails_once_the_models_are_fitted_costs_itself(
         fit_rows={None: SimpleNamespace(sparkSession=None)},
         target=TARGET,
         draw=None,
+        models=SimpleNamespace(parallelism=1),
         fold_models=(),
         selected=(),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.explain.tree_ensemble import read_ensemble, stage_path
+from engage_spark.ml.explain import tree_ensemble
+from engage_spark.ml.explain.tree_ensemble import Ensemble, read_ensemble, stage_path
 from engage_spark.ml.explain.treeshap import contributions
+from tests.support.spark_jobs import jobs_of
 
 SLOTS = ("a", "b", "c", "d")
 
@@ -109,6 +112,18 @@ def test_thresholds_have_all_their_bits(spark: SparkSession, rows: DataFrame, tm
         float(t) for t in re.findall(r"If \(feature \d+ <= (\S+)\)", model.stages[-1].toDebugString)
     ]
     assert trees.threshold[trees.feature >= 0].tolist() == thresholds  # both in preorder
+
+
+def test_files_in_sight_are_read_without_a_job_and_say_what_spark_reads(
+    spark: SparkSession, rows: DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(spark, fitted(rows, ESTIMATORS["boosted_class"]()), tmp_path / "model")
+    here: list[Ensemble] = []
+    assert jobs_of(spark, lambda: here.append(read_ensemble(spark, path))) == 0
+    monkeypatch.setattr(tree_ensemble, "shared_with_server", lambda *_: None)
+    by_spark = read_ensemble(spark, path)
+    for field in fields(by_spark):
+        np.testing.assert_array_equal(getattr(here[0], field.name), getattr(by_spark, field.name))
 
 
 def test_boosted_probability_is_a_function_of_the_margin(

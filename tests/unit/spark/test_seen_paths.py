@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engage_spark.spark.files import local_path
+from engage_spark.spark.seen_paths import local_path
 
 
 @pytest.mark.parametrize(

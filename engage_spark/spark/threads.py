@@ -1,0 +1,34 @@
+"""Let several threads of this process plan and start Spark jobs at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, TypeVar
+
+from engage_spark.spark.compat import inherits_properties
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+T = TypeVar("T")
+
+
+def call_side_by_side(spark: SparkSession, calls: Sequence[Callable[[], T]], *, parallelism: int) -> list[T]:
+    """Make every call, `parallelism` at a time, and return what they return in their order.
+
+    Jobs that they start have this thread's properties. After an error no further call starts; the first one
+    by the order of the calls is raised once the running ones have ended.
+    """
+    if parallelism == 1 or len(calls) <= 1:
+        return [call() for call in calls]
+    inherits = inherits_properties(spark)
+    with ThreadPoolExecutor(max_workers=min(parallelism, len(calls))) as pool:
+        running = [pool.submit(inherits(call)) for call in calls]
+        _, waiting = wait(running, return_when=FIRST_EXCEPTION)
+        for future in waiting:
+            future.cancel()
+    for future in running:
+        if not future.cancelled() and (error := future.exception()) is not None:
+            raise error
+    return [future.result() for future in running]
