@@ -61,6 +61,7 @@ from engage_spark.ml.training.gates import ALL_LABELS, coverage_of, gates_of, se
 from engage_spark.ml.training.variants import VARIED_FOLDS, VariantResult, variants_on_folds
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.schema import column_named
+from engage_spark.spark.threads import call_side_by_side
 
 Fitted = TypeVar("Fitted")
 EXPLAINED_ROWS = 20_000
@@ -273,11 +274,10 @@ def _measured(
     with log.stage("evaluating on the test split", rows=splits.counts["test"]):
         late = {role: fitted[role] for role in (WINNER, BASELINE)}
         newest = splits.out_of_time
-        return _Measured(
-            winner=fitted[WINNER],
-            finals=measured_on("test", splits.test, fitted),
-            out_of_time=None if newest is None else measured_on("out_of_time", newest, late),
-            conformal=measure_conformal(
+        measures: list[Callable[[], Any]] = [
+            lambda: measured_on("test", splits.test, fitted),
+            lambda: None if newest is None else measured_on("out_of_time", newest, late),
+            lambda: measure_conformal(
                 fitted[WINNER],
                 task.target,
                 splits.conformal,
@@ -286,7 +286,11 @@ def _measured(
                 day=task.day,
                 models=models,
             ),
+        ]
+        finals, out_of_time, conformal = call_side_by_side(
+            splits.test.sparkSession, measures, parallelism=models.parallelism
         )
+    return _Measured(winner=fitted[WINNER], finals=finals, out_of_time=out_of_time, conformal=conformal)
 
 
 def _folds(task: _Task, comparison: CandidateComparison, scratch_path: ScratchPath) -> tuple[FoldModel, ...]:
@@ -356,20 +360,26 @@ def _audits(
     with log.stage("explaining, comparing groups"):
         columns = _audited_columns(winner.features, target, key=key, day=day, protected=protected)
         test_rows = task.splits.test.select(*map(column_named, columns))
-        fairness = compare_groups(
-            winner.model.transform(test_rows),
-            target,
-            measured.conformal,
-            key=key,
-            protected=protected,
-            threshold=threshold,
-            models=task.models,
-        )
-        proxies, untested = proxy_tests(
-            winner.features, task.splits, key=key, day=day, protected=protected, models=task.models
+        parts: list[Callable[[], Any]] = [
+            lambda: compare_groups(
+                winner.model.transform(test_rows),
+                target,
+                measured.conformal,
+                key=key,
+                protected=protected,
+                threshold=threshold,
+                models=task.models,
+            ),
+            lambda: proxy_tests(
+                winner.features, task.splits, key=key, day=day, protected=protected, models=task.models
+            ),
+            lambda: _importance(task, serving, explainer, test_rows),
+        ]
+        fairness, (proxies, untested), importance = call_side_by_side(
+            test_rows.sparkSession, parts, parallelism=task.models.parallelism
         )
         return {
-            "importance": _importance(task, serving, explainer, test_rows),
+            "importance": importance,
             "fairness": fairness,
             "proxies": proxies,
             "untested_proxies": untested,

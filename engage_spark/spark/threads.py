@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from engage_spark.spark.compat import inherits_properties
@@ -17,14 +19,14 @@ T = TypeVar("T")
 def call_side_by_side(spark: SparkSession, calls: Sequence[Callable[[], T]], *, parallelism: int) -> list[T]:
     """Make every call, `parallelism` at a time, and return what they return in their order.
 
-    Jobs that they start have this thread's properties. After an error no further call starts; the first one
-    by the order of the calls is raised once the running ones have ended.
+    Jobs that they start have this thread's properties, and what they log its subject. After an error no
+    further call starts; the first one by the order of the calls is raised once the running ones have ended.
     """
     if parallelism == 1 or len(calls) <= 1:
         return [call() for call in calls]
     inherits = inherits_properties(spark)
     with ThreadPoolExecutor(max_workers=min(parallelism, len(calls))) as pool:
-        running = [pool.submit(inherits(call)) for call in calls]
+        running = [pool.submit(inherits(partial(copy_context().run, call))) for call in calls]
         _, waiting = wait(running, return_when=FIRST_EXCEPTION)
         for future in waiting:
             future.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ from engage_spark.ml.training.fit import Job, failure_of, fit_all, narrow
 from engage_spark.ml.training.pipeline import PREDICTION, calibrated, candidate_features
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.schema import column_named
+from engage_spark.spark.threads import call_side_by_side
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -214,16 +216,27 @@ def _fitted(
     ]
     failures: dict[Job, FitError] = {}
     fits = fit_all(jobs, parallelism=models.parallelism, failures=failures)
-    fitted = []
-    for job, fit in zip([j for j in jobs if j not in failures], fits, strict=True):
-        model = FittedModel(candidate=job.candidate, features=job.features, model=fit.model)
+    made = [
+        (job, FittedModel(candidate=job.candidate, features=job.features, model=fit.model))
+        for job, fit in zip([j for j in jobs if j not in failures], fits, strict=True)
+    ]
+
+    def calibrated_or_failed(job: Job, model: FittedModel) -> FittedModel | FitError:
         try:
-            fitted.append(_calibrated(model, target, calibration, key=key, days=days))
+            return _calibrated(model, target, calibration, key=key, days=days)
         except Exception as e:
             failure = failure_of(job.description, job.features, e)
             if not isinstance(failure, FitError):
                 raise failure from e
-            failures[job] = failure
+            return failure
+
+    outcomes = call_side_by_side(
+        rows.sparkSession,
+        [partial(calibrated_or_failed, job, model) for job, model in made],
+        parallelism=models.parallelism,
+    )
+    fitted = [model for model in outcomes if isinstance(model, FittedModel)]
+    failures |= {job: e for (job, _), e in zip(made, outcomes, strict=True) if isinstance(e, FitError)}
     return fitted, {(job.candidate.name, job.features): error for job, error in failures.items()}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -129,12 +129,13 @@ def build_training_set(
         targets=[of_target.main.target for of_target in specs.values()],
         snapshots=snapshots,
     )
-    keys = valid_rows(context, sorted({*days, reference.day}))
+    key_days = {*days, reference.day}
+    keys = valid_rows(context, sorted(key_days))
     repaired = 0
     for attempt in range(MOST_ATTEMPTS):
         numbered = partial(_numbered, materialize, attempt)
         with log.stage("splitting"):
-            plan = _planned_splits(context, keys, reference, numbered)
+            plan = _planned_splits(context, keys, key_days, reference, numbered)
         joined, n_rows = _joined(context, audited.rows, plan.all, numbered, "training_set")
         if n_rows > expected and not repaired and (repaired := repair_splits(context, tag=stage_run.run_id)):
             continue
@@ -155,7 +156,7 @@ def build_training_set(
                 draw=stored[1],
                 undrawn_stratum=None if reference.matured else reference.stratum,
                 repaired_keys=repaired,
-                split_runs=_split_runs(context, stored[0]),
+                split_runs=(stage_run.run_id,) if plan.stored is None else _split_runs(context, stored[0]),
                 duplicates=duplicates,
             )
     raise TransientError(
@@ -253,11 +254,16 @@ def _reference(
 
 
 def _planned_splits(
-    context: RunContext, rows: DataFrame, reference: SplitReference, materialize: Materialize
+    context: RunContext,
+    rows: DataFrame,
+    days: Collection[date],
+    reference: SplitReference,
+    materialize: Materialize,
 ) -> _PlannedSplits:
     """Return the stored splits, and those of the keys in `rows` that are not among them.
 
-    Splits are drawn on the reference snapshot where there are none yet, and stay the same from then on.
+    `days` are all that the rows are of. Splits are drawn on the reference snapshot where there are none yet,
+    and stay the same from then on.
     """
     key, models = list(context.contract.entity.key), context.settings.models
     folds, seed = models.folds, models.seed
@@ -267,7 +273,9 @@ def _planned_splits(
         if reference.stratum is not None:
             of_day = with_label(context, of_day, reference.stratum, day=reference.day)
         drawn = draw_splits(of_day, stratum=reference.stratum, key=key, folds=folds, seed=seed)
-        new = materialize(with_newcomers(drawn, rows, key=key, folds=folds, seed=seed), "new_splits")
+        if days != {reference.day}:  # else all keys are drawn
+            drawn = with_newcomers(drawn, rows, key=key, folds=folds, seed=seed)
+        new = materialize(drawn, "new_splits")
         return _PlannedSplits(version=None, stored=None, draw=None, new=new)
     stored = _stored_splits(context, version)
     draw = check_splits(stored, key=key, folds=folds, seed=seed)

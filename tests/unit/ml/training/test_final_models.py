@@ -20,7 +20,7 @@ from engage_spark.settings.model import ModelSettings
 TARGET = Target(name="worth", task=Task.REGRESSION, minimum=0.0, maximum=9.0, label_days=0, baseline=None)
 FEATURES = tuple(Feature(name=n, table="people", categorical=False) for n in "abc")
 SPEC = FeatureSpec(target=TARGET, policy=LeakPolicy.STRICT, features=FEATURES, excluded=())
-MODELS = ModelSettings(bootstrap=20)
+MODELS = ModelSettings(bootstrap=20, parallelism=1)
 
 
 def test_roles_with_the_same_features_share_one_fit_and_one_measurement(
@@ -42,7 +42,7 @@ def test_roles_with_the_same_features_share_one_fit_and_one_measurement(
     monkeypatch.setattr(final_models, "sample_rows", lambda *_, **__: None)
     monkeypatch.setattr(final_models, "scores_of", scores_of)
     (forest,) = candidates_for(TARGET, ["forest"])
-    rows: Any = None
+    rows: Any = SimpleNamespace(sparkSession=None)
     fitted = final_models.fit_final_models(
         forest,
         {WINNER: FEATURES[:2], ALL: FEATURES, OTHER: FEATURES[:2]},
