@@ -173,8 +173,8 @@ def fold_models(
 
     if not fitted:
         return ()
-    spark = fitted[0].job.rows.sparkSession
-    return tuple(call_side_by_side(spark, [partial(read, f) for f in fitted], parallelism=parallelism))
+    calls = [partial(read, f) for f in fitted]
+    return tuple(call_side_by_side(calls, rows=fitted[0].job.rows, parallelism=parallelism))
 
 
 def with_fold_scores(

@@ -288,7 +288,7 @@ def _measured(
             ),
         ]
         finals, out_of_time, conformal = call_side_by_side(
-            splits.test.sparkSession, measures, parallelism=models.parallelism
+            measures, rows=splits.test, parallelism=models.parallelism
         )
     return _Measured(winner=fitted[WINNER], finals=finals, out_of_time=out_of_time, conformal=conformal)
 
@@ -376,7 +376,7 @@ def _audits(
             lambda: _importance(task, serving, explainer, test_rows),
         ]
         fairness, (proxies, untested), importance = call_side_by_side(
-            test_rows.sparkSession, parts, parallelism=task.models.parallelism
+            parts, rows=test_rows, parallelism=task.models.parallelism
         )
         return {
             "importance": importance,

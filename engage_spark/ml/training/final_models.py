@@ -231,8 +231,8 @@ def _fitted(
             return failure
 
     outcomes = call_side_by_side(
-        rows.sparkSession,
         [partial(calibrated_or_failed, job, model) for job, model in made],
+        rows=rows,
         parallelism=models.parallelism,
     )
     fitted = [model for model in outcomes if isinstance(model, FittedModel)]

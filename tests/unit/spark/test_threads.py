@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from engage_spark.spark import threads
 from engage_spark.spark.threads import call_side_by_side
 
-SPARK: Any = None
+ROWS: Any = SimpleNamespace(sparkSession=None)
 
 
 @pytest.fixture(autouse=True)
@@ -29,14 +30,14 @@ def test_results_come_in_the_order_of_the_calls_and_two_run_at_a_time() -> None:
         time.sleep(0.02 * (number % 2))
         return number
 
-    assert call_side_by_side(SPARK, [partial(call, n) for n in range(6)], parallelism=2) == [*range(6)]
+    assert call_side_by_side([partial(call, n) for n in range(6)], rows=ROWS, parallelism=2) == [*range(6)]
 
 
 def test_one_at_a_time_needs_no_thread() -> None:
     here = threading.get_ident()
     calls: list[Callable[[], int]] = [threading.get_ident] * 3
-    assert call_side_by_side(SPARK, calls, parallelism=1) == [here] * 3
-    assert call_side_by_side(SPARK, [], parallelism=2) == []
+    assert call_side_by_side(calls, rows=ROWS, parallelism=1) == [here] * 3
+    assert call_side_by_side([], rows=ROWS, parallelism=2) == []
 
 
 def test_an_error_stops_what_has_not_started_and_is_raised_once_the_others_have_ended() -> None:
@@ -52,5 +53,5 @@ def test_an_error_stops_what_has_not_started_and_is_raised_once_the_others_have_
 
     calls = [partial(lasts, 0), fails, *(partial(lasts, n) for n in range(2, 40))]
     with pytest.raises(OSError, match="disk full"):
-        call_side_by_side(SPARK, calls, parallelism=2)
+        call_side_by_side(calls, rows=ROWS, parallelism=2)
     assert 0 in ended and len(ended) < 5

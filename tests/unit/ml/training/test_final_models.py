@@ -42,7 +42,7 @@ def test_roles_with_the_same_features_share_one_fit_and_one_measurement(
     monkeypatch.setattr(final_models, "sample_rows", lambda *_, **__: None)
     monkeypatch.setattr(final_models, "scores_of", scores_of)
     (forest,) = candidates_for(TARGET, ["forest"])
-    rows: Any = SimpleNamespace(sparkSession=None)
+    rows: Any = None
     fitted = final_models.fit_final_models(
         forest,
         {WINNER: FEATURES[:2], ALL: FEATURES, OTHER: FEATURES[:2]},
