@@ -1,11 +1,11 @@
 """What a training of few rows costs, step by step: `python bench/small_training.py [--rows 10000] [--warm 1]
 [--candidates linear forest gbt] [--folds 5] [--search] [--targets churn] [--conf KEY=VALUE …]`.
 
-Made-up subscribers of a phone shop are ingested by one process; another, with a cold JVM, trains on them, and
-then `--warm` times more, each time from splits and MLflow of its own. Of each training: wall clock, processor
-time of this Python and of the JVM, Spark jobs, time in analyzer and optimizer rules and in compiling generated
-code; of the last one every step with its seconds and jobs. The processor time of the JVM is shown by kind of
-thread, since that of its compilers is paid by whoever starts it anew.
+Made-up subscribers of a phone shop are ingested by one process; another, with a cold JVM, trains on them,
+and then `--warm` times more, each time from splits and MLflow of its own. Of each training: wall clock,
+processor time of this Python and of the JVM, Spark jobs, time in analyzer and optimizer rules and in
+compiling generated code, and every step with its seconds and jobs. The processor time of the JVM is shown by
+kind of thread, since that of its compilers is paid by whoever starts it anew.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def recorded_steps() -> Iterator[list[tuple[float, float, int, str]]]:
     depth, before = threading.local(), log.stage
 
     @contextmanager
-    def stage(name: str, **facts: Any) -> Iterator[None]:
+    def stage(name: str, **_: Any) -> Iterator[None]:
         at, began = getattr(depth, "at", 0), time.time()
         depth.at = at + 1
         try:

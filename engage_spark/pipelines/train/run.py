@@ -51,6 +51,7 @@ from engage_spark.pipelines.train.register import (
 )
 from engage_spark.publication import Kind
 from engage_spark.settings import Settings
+from engage_spark.spark.few_rows import planned_for
 from engage_spark.spark.files import delete_directory
 from engage_spark.tracking import Tracker
 from engage_spark.tracking.client import import_mlflow
@@ -128,13 +129,11 @@ def run_train(
     require_two_classes(context, {t.name: snapshots[t.name] for t in targets})
     stage_run = _stage_run(runner, inputs, targets, snapshots)
     specs = specs_of(context, targets, graph=inputs.graph is not None)
-    same = [
-        r.attempt for r in context.log.attempts(spark, TRAIN) if r.run_id == stage_run.run_id and r.published
-    ]
-    repeat = max(same, default=0) + 1 if force else 1
+    repeat = _last_attempt(context, stage_run) + 1 if force else 1
     with (
         runner.attempt(stage_run, f"training {counted(len(targets), 'target')}") as attempt,
         translate_spark_errors("the models cannot be trained"),
+        planned_for(spark, stage_run.source_rows),
         scratch(spark, context.lake) as materialize,
     ):
         training_set = build_training_set(
@@ -162,6 +161,12 @@ def run_train(
     notes += _split_notes(training_set)
     locations = {**runner.places(SPLITS, TRAINING_RUNS), "MLflow": tracker.place.uri}
     return result(stage_run.run_id, tuple(map(trained_model, registered)), locations)
+
+
+def _last_attempt(context: RunContext, stage_run: StageRun) -> int:
+    """Return the number of the last published attempt at the same work, 0 where there is none."""
+    attempts = context.log.attempts(context.spark, TRAIN)
+    return max((r.attempt for r in attempts if r.run_id == stage_run.run_id and r.published), default=0)
 
 
 def _trained_notes(before: Mapping[str, str]) -> Iterator[Note]:
