@@ -392,7 +392,14 @@ def _importance(
     """Return the importance of features; none where the model fails on a row that it was not measured on."""
     scored = serving.fitted.model.transform(test_rows)
     try:
-        return global_importance(scored, explainer, key=task.key, limit=EXPLAINED_ROWS, seed=task.models.seed)
+        return global_importance(
+            scored,
+            explainer,
+            key=task.key,
+            limit=EXPLAINED_ROWS,
+            seed=task.models.seed,
+            total=task.splits.counts["test"],
+        )
     except Exception as e:  # noqa: BLE001 (what a retry may cure is raised)
         failure = own_failure("measuring importance", serving.fitted.features, e)
         log.event(f"nothing is known of the importance of features: {failure.message}", level="warning")

@@ -247,16 +247,22 @@ class Importance:
 
 
 def global_importance(
-    scored: DataFrame, explainer: Explainer, *, key: Sequence[str], limit: int = 50_000, seed: int = 0
+    scored: DataFrame,
+    explainer: Explainer,
+    *,
+    key: Sequence[str],
+    limit: int = 50_000,
+    seed: int = 0,
+    total: int | None = None,
 ) -> tuple[Importance, ...]:
     """Measure the importance of every feature on about `limit` rows chosen by hash of (seed, key).
 
     The largest comes first, ties by name. Contributions and values are rounded to a grid, and everything
     after that is whole numbers: the same bits on any partitioning. Values further than 1,000 standard
-    deviations out count as 1,000.
+    deviations out count as 1,000. `total`: how many rows there are, where that is known.
 
-    Cost: one job that counts, and one that explains the chosen rows; a few numbers per partition are
-    collected.
+    Cost: one job that explains the chosen rows, and one that counts all where `total` is None; a few numbers
+    per partition are collected.
 
     Errors: ConfigurationError where there is no row.
     """
@@ -264,7 +270,7 @@ def global_importance(
 
     from engage_spark.spark.schema import column_named
 
-    total = scored.count()
+    total = scored.count() if total is None else total
     if not total:
         raise ConfigurationError("importance was asked for over no rows", hint="give scored rows")
     hashes = F.shiftrightunsigned(F.xxhash64(F.lit(seed), *map(column_named, key)), 33)
