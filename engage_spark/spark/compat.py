@@ -135,7 +135,7 @@ def send_file(spark: SparkSession, path: str) -> None:
     A name can be given once per session. A classic driver serves the file from its path.
     Source: artifacts of a classic session, since Spark 4.0. On Spark 3.5 its context sends the file.
     """
-    if is_connect_session(spark) or hasattr(DataFrame, "toArrow"):
+    if _is_connect(spark) or hasattr(DataFrame, "toArrow"):
         spark.addArtifact(path, file=True)
     else:
         SparkContext.getOrCreate().addFile(path)
@@ -163,8 +163,7 @@ def is_remote() -> bool:
     return spark_is_remote()
 
 
-def is_connect_session(spark: SparkSession) -> bool:
-    """Return whether a session is one of Spark Connect."""
+def _is_connect(spark: SparkSession) -> bool:
     return type(spark).__module__.startswith("pyspark.sql.connect")
 
 
@@ -201,7 +200,7 @@ def new_observation(spark: SparkSession) -> Observation:
     Source: since Spark 4.0 `pyspark.sql.Observation` is the one of the process's mode, which need not be
     this session's. Connect of Spark 3.5 has none, and `session` refuses it.
     """
-    if is_connect_session(spark):
+    if _is_connect(spark):
         from pyspark.sql.connect.observation import Observation as ConnectObservation
 
         return cast("Observation", ConnectObservation())

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, cast
 
-from engage_spark.spark.compat import is_connect_session
-
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -24,7 +22,8 @@ def shared_with_server(spark: SparkSession, path: str) -> str | None:
     a volume, or any local path where the server runs on this machine.
     """
     here = local_path(path)
-    if here is None or not is_connect_session(spark) or here.startswith("/Volumes/"):
+    is_connect = type(spark).__module__.startswith("pyspark.sql.connect")
+    if here is None or not is_connect or here.startswith("/Volumes/"):
         return here
     host = str(getattr(cast(Any, spark).client, "host", ""))
     return here if host in ("localhost", "127.0.0.1", "::1") else None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from engage_spark.errors import FitError
 from engage_spark.ml.feature_spec import Feature
+from engage_spark.spark.sql_text import quoted_name
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -229,7 +230,7 @@ def select(what: str) -> Any:
 
 def _scaled(n: NumberSlot, alias: str) -> str:
     """Write what `_NUMBER` reads again."""
-    value = f"CAST({_quoted(n.name)} AS DOUBLE)"
+    value = f"CAST({quoted_name(n.name)} AS DOUBLE)"
     known = f"COALESCE(NANVL({value}, {double(n.filled)}), {double(n.filled)})"
     return f"({known} - {double(n.centre)}) * {double(n.scale)} AS {alias}"
 
@@ -240,11 +241,7 @@ def _level(number: int, name: str, most_frequent: str) -> str:
     The level is written by its bytes: it may hold any sign.
     """
     filled = f"CAST(X'{most_frequent.encode('utf-8').hex()}' AS STRING)"
-    return f"CONCAT('{number}=', COALESCE(CAST({_quoted(name)} AS STRING), {filled}))"
-
-
-def _quoted(name: str) -> str:
-    return f"`{name.replace('`', '``')}`"
+    return f"CONCAT('{number}=', COALESCE(CAST({quoted_name(name)} AS STRING), {filled}))"
 
 
 def double(value: float) -> str:
