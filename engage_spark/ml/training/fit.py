@@ -155,7 +155,13 @@ def fit_all(
         groups.setdefault(_group(job), job)
     made = _side_by_side(_count, list(frames.values()), parallelism, goes_on=goes_on)
     counts = dict(zip(frames, made, strict=True))
-    shared = {group: _prepared_stages(job, counts[id(job.rows)]) for group, job in groups.items()}
+    planned = _side_by_side(
+        lambda job: _prepared_rows(job, _required(counts[id(job.rows)])),
+        list(groups.values()),
+        parallelism,
+        goes_on=goes_on,
+    )
+    shared = dict(zip(groups, planned, strict=True))
     fits = _side_by_side(
         lambda job: _fit(job, _required(shared[_group(job)])), jobs, parallelism, goes_on=goes_on
     )
@@ -175,21 +181,25 @@ def _required(outcome: T | Exception) -> T:
 
 
 def _group(job: Job) -> tuple[Any, ...]:
-    return (id(job.rows), candidate_features(job.candidate, job.features))
+    return (id(job.rows), job.label, candidate_features(job.candidate, job.features))
 
 
 def _count(job: Job) -> FeatureCounts:
     return count_feature_values(job.rows, job.features)
 
 
-def _prepared_stages(job: Job, counts: FeatureCounts | Exception) -> PipelineModel | Exception:
-    """Build the stages before a job's estimator; or return why they cannot be built."""
-    if isinstance(counts, Exception):
-        return counts
-    try:
-        return preparation_model(counts.of(candidate_features(job.candidate, job.features)))
-    except FitError as e:
-        return e
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _PreparedRows:
+    """The stages before an estimator, and the rows of a fit as they leave them."""
+
+    stages: PipelineModel
+    vectors: DataFrame
+
+
+def _prepared_rows(job: Job, counts: FeatureCounts) -> _PreparedRows:
+    """Build the stages before a job's estimator, and plan its rows by them."""
+    stages = preparation_model(counts.of(candidate_features(job.candidate, job.features)))
+    return _PreparedRows(stages=stages, vectors=to_vectors(job, stages))
 
 
 def narrow(rows: DataFrame, features: Sequence[Feature], *names: str) -> DataFrame:
@@ -219,15 +229,15 @@ def to_vectors(job: Job, preparation: PipelineModel) -> DataFrame:
     )
 
 
-def _fit(job: Job, preparation: PipelineModel) -> Fitted:
+def _fit(job: Job, prepared_rows: _PreparedRows) -> Fitted:
     from pyspark.ml import Pipeline
 
     started = time.monotonic()
-    ready = to_vectors(job, preparation)
     weight = WEIGHT if WEIGHT in job.rows.columns else None
     stages = estimation(job.candidate, target=job.target, label=_LABEL, seed=job.seed, weight=weight)
-    fitted = Pipeline(stages=stages).fit(ready)
-    return Fitted(job=job, preparation=preparation, estimation=fitted, seconds=time.monotonic() - started)
+    fitted = Pipeline(stages=stages).fit(prepared_rows.vectors)
+    seconds = time.monotonic() - started
+    return Fitted(job=job, preparation=prepared_rows.stages, estimation=fitted, seconds=seconds)
 
 
 def _side_by_side(

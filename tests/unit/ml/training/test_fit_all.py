@@ -47,7 +47,8 @@ def test_a_shared_stage_that_fails_costs_the_fits_that_share_it(monkeypatch: pyt
     monkeypatch.setattr(fit, "_side_by_side", side_by_side)
     monkeypatch.setattr(fit, "_count", count)
     monkeypatch.setattr(fit, "preparation_model", lambda _: "stages")
-    monkeypatch.setattr(fit, "_fit", lambda one, stages: (one, stages))
+    monkeypatch.setattr(fit, "to_vectors", lambda *_: "vectors")
+    monkeypatch.setattr(fit, "_fit", lambda one, prepared_rows: (one, prepared_rows.stages))
     jobs = [job(LINEAR, AGE), job(LINEAR, AGE, RARE), job(FOREST, AGE, RARE), job(FOREST, AGE)]
     failures: dict[Job, FitError] = {}
     fitted: Any = fit_all(jobs, parallelism=2, failures=failures)
