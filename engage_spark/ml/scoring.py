@@ -209,7 +209,8 @@ def to_predictions(
     the money alone: the same bits beside any other rows, in any order and partitioning, and for a reloaded
     model.
     Cost: no job, one Arrow exchange of the vector; with `fold` two scans of `rows`, each of its own part.
-    Errors: ConfigurationError as `require_schema` raises it, and for a model that is not the scorer's.
+    Errors: ConfigurationError as `require_schema` raises it, and for a model that is not the scorer's or that an
+    earlier release trained.
     """
     from pyspark.sql import functions as F
 
@@ -331,7 +332,13 @@ def _decision(scorer: Scorer, money: ContactMoney | None) -> dict[str, Column]:
 
 
 def _require_model(model: PipelineModel, scorer: Scorer) -> None:
-    fitted, declared = {s.feature for s in slots(model)}, {f.name for f in scorer.features}
+    try:
+        fitted, declared = {s.feature for s in slots(model)}, {f.name for f in scorer.features}
+    except ConfigurationError as e:
+        raise ConfigurationError(
+            f"{scorer.model_name} version {scorer.model_version} cannot score: {e.message}",
+            hint=e.hint,
+        ) from e
     if fitted != declared:
         unmatched = (("model", fitted - declared), ("scorer", declared - fitted))
         raise ConfigurationError(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from engage_spark.errors import FitError
+from engage_spark.errors import ConfigurationError, FitError
 from engage_spark.ml.feature_spec import Feature
 from engage_spark.spark.sql_text import quoted_name
 
@@ -157,10 +157,10 @@ def preparation_model(preparation: Preparation) -> PipelineModel:
     from pyspark.ml import PipelineModel
     from pyspark.ml.feature import CountVectorizerModel, VectorAssembler
 
+    first = select(_first_columns(preparation))
     if not preparation.numbers and not preparation.levels:
         assembler = VectorAssembler(inputCols=["__one"], outputCol=FEATURES)
-        return PipelineModel(stages=[select("*, 1.0D AS __one"), assembler, select("* EXCEPT (__one)")])
-    columns = [_scaled(n, f"__n{i}") for i, n in enumerate(preparation.numbers)]
+        return PipelineModel(stages=[first, assembler, select("* EXCEPT (__one)")])
     names = [f"__n{i}" for i in range(len(preparation.numbers))]
     stages: list[Any] = []
     dropped = list(names)
@@ -168,20 +168,29 @@ def preparation_model(preparation: Preparation) -> PipelineModel:
         vocabulary = [
             f"{i}={level}" for i, levels in enumerate(preparation.levels.values()) for level in levels
         ]
-        texts = (_level(i, name, levels[0]) for i, (name, levels) in enumerate(preparation.levels.items()))
-        columns.append(f"ARRAY({', '.join(texts)}) AS {_TEXTS}")
         stages = [CountVectorizerModel.from_vocabulary(vocabulary, inputCol=_TEXTS, outputCol=_LEVELS)]
         names.append(_LEVELS)
         dropped += [_TEXTS, _LEVELS]
     return PipelineModel(
         stages=[
-            select(f"*, {', '.join(columns)}"),
+            first,
             *stages,
             # An infinite value of a constant feature is NaN here; what the model makes of it is its own.
             VectorAssembler(inputCols=names, outputCol=FEATURES, handleInvalid="keep"),
             select(f"* EXCEPT ({', '.join(dropped)})"),
         ]
     )
+
+
+def _first_columns(preparation: Preparation) -> str:
+    """Write what the first stage selects, which is all that a saved model keeps of the source columns."""
+    if not preparation.numbers and not preparation.levels:
+        return "*, 1.0D AS __one"
+    columns = [_scaled(n, f"__n{i}") for i, n in enumerate(preparation.numbers)]
+    if preparation.levels:
+        texts = (_level(i, name, levels[0]) for i, (name, levels) in enumerate(preparation.levels.items()))
+        columns.append(f"ARRAY({', '.join(texts)}) AS {_TEXTS}")
+    return f"*, {', '.join(columns)}"
 
 
 _DOUBLE = r"(\S+)D"
@@ -200,11 +209,13 @@ def preparation_of(model: PipelineModel) -> Preparation:
     A saved pipeline keeps the SQL of its first stage and nothing else of the source columns, so names and
     constants are read from that SQL, which `preparation_model` wrote. Nothing for a baseline without
     features, whose vector is the constant 1.
+
+    Errors: ConfigurationError where `preparation_model` did not write the first stage: that of an earlier
+    release is of another form, and so is a pipeline of somebody else.
     """
     from pyspark.ml.feature import CountVectorizerModel
 
-    first: Any = model.stages[0]
-    statement = first.getStatement()
+    statement = str(model.stages[0].getStatement()) if hasattr(model.stages[0], "getStatement") else ""
     numbers = tuple(
         NumberSlot(
             name=name.replace("``", "`"), filled=float(filled), centre=float(centre), scale=float(scale)
@@ -213,19 +224,30 @@ def preparation_of(model: PipelineModel) -> Preparation:
     )
     names = [name.replace("``", "`") for name in _LEVEL.findall(statement)]
     levels: dict[str, list[str]] = {name: [] for name in names}
-    for stage in model.stages:
+    for stage in model.stages if names else ():
         if isinstance(stage, CountVectorizerModel):
             for entry in stage.vocabulary:
                 number, _, level = entry.partition("=")
                 levels[names[int(number)]].append(level)
-    return Preparation(numbers=numbers, levels={name: tuple(known) for name, known in levels.items()})
+    known = {name: tuple(of_name) for name, of_name in levels.items()}
+    preparation = Preparation(numbers=numbers, levels=known)
+    if not all(known.values()) or statement != _selecting(_first_columns(preparation)):
+        raise ConfigurationError(
+            "the model was trained by an earlier release, and this one cannot read how it prepares features",
+            hint="train the target again: `engage-spark train`",
+        )
+    return preparation
 
 
 def select(what: str) -> Any:
     """Return the stage that selects `what` in SQL from its rows."""
     from pyspark.ml.feature import SQLTransformer
 
-    return SQLTransformer(statement=f"SELECT {what} FROM __THIS__")  # noqa: S608 (source names are quoted, all else is written here)
+    return SQLTransformer(statement=_selecting(what))
+
+
+def _selecting(what: str) -> str:
+    return f"SELECT {what} FROM __THIS__"  # noqa: S608 (source names are quoted, all else is written here)
 
 
 def _scaled(n: NumberSlot, alias: str) -> str:

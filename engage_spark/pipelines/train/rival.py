@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -25,9 +25,13 @@ from engage_spark.ml.feature_spec import LeakPolicy
 from engage_spark.ml.scoring import Scorer, require_schema
 from engage_spark.ml.trained_target import TrainedTarget
 from engage_spark.ml.training.final_models import WINNER, scores_of
+from engage_spark.ml.training.preparation import preparation_of
 from engage_spark.pipelines.champions import meaning_changes, scorer_of
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.tracking import CHAMPION, Champion, ModelVersion, Tracker
+
+if TYPE_CHECKING:
+    from pyspark.ml import PipelineModel
 
 T = TypeVar("T")
 MOST_TURNS = 5
@@ -63,7 +67,7 @@ def decide_on(
     Whatever is wrong with the champion is caught here, because the model is not kept yet: what cannot be
     loaded, or fails on a row, costs the comparison and no more.
 
-    Cost: one pass of the champion over the rows that models are judged on.
+    Cost: the champion's model is fetched, and passes once over the rows that models are judged on.
     """
     try:
         champion = _champion(tracker, trained.target.name, stage_run.run_id, attempt)
@@ -156,10 +160,14 @@ def _rival(
         rival = replace(rival, differences=(*rival.differences, *differences))
         if rival.is_stricter or rival.differences or scorer is None:
             return rival, None
+        with translate_spark_errors(f"the model of version {champion.version} cannot be read"):
+            model = tracker.load(context.spark, champion)
+        if refused := _unread_preparation(model):
+            return replace(rival, differences=(refused,)), None
         scores, waits = _comparable_scores(trained, _learnt_days(champion, scorer))
         if scores is None:
             return replace(rival, waits=waits), None
-        return replace(rival, gain=_gain_over(context, tracker, champion, scorer, trained, scores)), None
+        return replace(rival, gain=_gain_over(context, model, scorer, trained, scores)), None
     except Exception as e:  # noqa: BLE001 (an own error, one of the model's library, one of Spark)
         return rival, str(e) if isinstance(e, EngageError) else _words(e)
 
@@ -188,6 +196,15 @@ def _differences(
     )
     scorer = read("how it scores", lambda: scorer_of(champion))
     return [*(other_splits or ()), *(changes or ()), *differences], scorer
+
+
+def _unread_preparation(model: PipelineModel) -> str:
+    """Say why a model cannot score by this release, whatever is predicted with it; nothing where it can."""
+    try:
+        preparation_of(model)
+    except ConfigurationError as e:
+        return e.message
+    return ""
 
 
 def _other_splits(champion: Champion, draw: SplitDraw | None) -> list[str]:
@@ -233,18 +250,15 @@ def _comparable_scores(trained: TrainedTarget, learnt: Collection[date]) -> tupl
 
 def _gain_over(
     context: RunContext,
-    tracker: Tracker,
-    champion: Champion,
+    model: PipelineModel,
     scorer: Scorer,
     trained: TrainedTarget,
     scores: np.ndarray,
 ) -> Gain:
-    """Return the gain of `scores` over a version on the rows that models are judged on."""
+    """Return the gain of `scores` over a champion's model on the rows that models are judged on."""
     models, target, splits = context.settings.models, trained.target, trained.splits
     part, test = ("test", splits.test) if splits.out_of_time is None else ("out_of_time", splits.out_of_time)
     require_schema(dict(test.dtypes), scorer)
-    with translate_spark_errors(f"the model of version {champion.version} cannot be read"):
-        model = tracker.load(context.spark, champion)
     sample = splits.sample(part, label=target.name, limit=models.judged_rows)
     hashed = sample_rows(test, sample, key=context.contract.entity.key, seed=models.seed)
     champion_scores = scores_of(

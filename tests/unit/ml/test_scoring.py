@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from engage_spark.ml.evaluation.profit_curve import contact_counts
 from engage_spark.ml.explain.explainer import Explainer, Linear, Link
 from engage_spark.ml.feature_spec import Feature, Target, Task
 from engage_spark.ml.fold_models import FoldModel
-from engage_spark.ml.scoring import Scorer, feature_kind, require_schema
+from engage_spark.ml.scoring import Scorer, _require_model, feature_kind, require_schema
 from engage_spark.ml.training.preparation import NumberSlot
 
 BINARY = Target(name="leaves", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline="age")
@@ -50,6 +51,14 @@ def made(**changed: Any) -> Scorer:
         model_version="7",
     )
     return replace(scorer, **changed)
+
+
+def test_a_model_of_an_earlier_release_is_refused_in_words() -> None:
+    first = SimpleNamespace(getStatement=lambda: "SELECT *, CAST(`age` AS DOUBLE) AS __n0 FROM __THIS__")
+    model: Any = SimpleNamespace(stages=[first])
+    with pytest.raises(ConfigurationError, match="churn version 7 .* trained by an earlier release") as e:
+        _require_model(model, made())
+    assert "train the target again" in str(e.value.hint)
 
 
 def test_a_scorer_is_stored_with_all_its_bits() -> None:

@@ -67,7 +67,9 @@ def test_the_card_compares_with_other_features_on_the_folds_that_define_both(
         assert f"{row.folds} fold" in lines[0] and f"{row.value:.4g}" in lines[0]
 
 
-def compared_with(opened: Any, *, policy: str = "strict") -> tuple[rival.Rival, str | None]:
+def compared_with(
+    opened: Any, *, policy: str = "strict", model: Any = None
+) -> tuple[rival.Rival, str | None]:
     """Compare a strict model with a version whose gates are shown, and whose files `opened` stands for."""
 
     def open_files(_: Any) -> Any:
@@ -78,7 +80,8 @@ def compared_with(opened: Any, *, policy: str = "strict") -> tuple[rival.Rival, 
     version: Any = SimpleNamespace(
         version=3, is_shown_by=lambda _: True, gates=("baseline",), facts={"policy": policy}
     )
-    tracker: Any = SimpleNamespace(registry=SimpleNamespace(opened=open_files))
+    registry = SimpleNamespace(opened=open_files)
+    tracker: Any = SimpleNamespace(registry=registry, load=lambda *_: model)
     specs = SimpleNamespace(main=SimpleNamespace(policy=LeakPolicy.STRICT))
     trained: Any = SimpleNamespace(specs=specs, gates=[UNKNOWN])
     return rival._rival(CONTEXT, tracker, version, trained, DRAW)
@@ -121,6 +124,20 @@ def test_files_that_are_damaged_make_no_rival_and_files_that_cannot_be_fetched_n
         other, error = compared_with(failure, policy="permissive")
         assert error is not None
         assert decide([UNKNOWN], other).code == "ChampionNoRival", "the policy is known without the files"
+
+
+def test_a_champion_of_an_earlier_release_is_no_rival_whatever_its_days(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = SimpleNamespace(getStatement=lambda: "SELECT *, CAST(`age` AS DOUBLE) AS __n0 FROM __THIS__")
+    loaded = SimpleNamespace(stages=[first])
+    monkeypatch.setattr(rival, "scorer_of", lambda _: SimpleNamespace(days=()))
+    monkeypatch.setattr(rival, "_comparable_scores", lambda *_: (None, "its days are learnt"))
+    other, error = compared_with(stored(), model=loaded)
+    assert error is None and len(other.differences) == 1
+    assert other.differences[0].startswith("the model was trained by an earlier release")
+    decision = decide([], other)
+    assert (decision.promoted, decision.code) == (True, "ChampionNoRival")
 
 
 @pytest.mark.parametrize(

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyspark import ml
+from pyspark.ml import feature
+from pyspark.ml.feature import CountVectorizerModel
 
 from engage_spark.errors import ConfigurationError, FitError
 from engage_spark.ml.feature_spec import Feature
 from engage_spark.ml.training import preparation_kernel as kernel
 from engage_spark.ml.training.candidates import baseline_for
 from engage_spark.ml.training.pipeline import require_buildable
-from engage_spark.ml.training.preparation import FeatureCounts, NumberSlot, added_counts
+from engage_spark.ml.training.preparation import (
+    FeatureCounts,
+    NumberSlot,
+    Preparation,
+    added_counts,
+    preparation_model,
+    preparation_of,
+)
 from tests.support.made_rows import FEATURES, LEFT, QUICK
 
 AGE, PLAN = (Feature(name=n, table="people", categorical=n == "plan") for n in ("age", "plan"))
@@ -78,6 +89,77 @@ def test_features_without_a_value_or_a_finite_mean_are_named() -> None:
         counts_of([1.0, math.inf], ["x", "x"]).of([AGE])
     slot = NumberSlot(name="age", filled=1.0, centre=1.0, scale=1.0)
     assert FeatureCounts(numbers={"age": slot}, levels={}).of([AGE]).numbers == (slot,)
+
+
+class Vocabulary(CountVectorizerModel):
+    """A vocabulary without a JVM."""
+
+    def __init__(self, vocabulary: list[str], **_: Any) -> None:
+        self.own = vocabulary
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """The entries, as they were given."""
+        return self.own
+
+    def __del__(self) -> None: ...
+
+
+def pipeline(*stages: Any) -> Any:
+    return SimpleNamespace(stages=[*stages])
+
+
+def statement_stage(statement: str) -> Any:
+    return SimpleNamespace(getStatement=lambda: statement)
+
+
+def built(of: Preparation, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Build the stages of a preparation, with stand-ins for what needs a JVM."""
+    monkeypatch.setattr(ml, "PipelineModel", lambda stages: pipeline(*stages))
+    monkeypatch.setattr(feature, "SQLTransformer", statement_stage)
+    monkeypatch.setattr(feature, "VectorAssembler", lambda **_: None)
+    monkeypatch.setattr(Vocabulary, "from_vocabulary", Vocabulary)
+    monkeypatch.setattr(feature, "CountVectorizerModel", Vocabulary)
+    return preparation_model(of)
+
+
+DOUBLES = st.floats(allow_nan=False, allow_infinity=False)
+SLOTS = st.builds(
+    NumberSlot, name=st.text("aä`., '", min_size=1), filled=DOUBLES, centre=DOUBLES, scale=DOUBLES
+)
+LEVELS = st.lists(st.text("ab=,' `\\\n"), min_size=1, max_size=3, unique=True).map(tuple)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    numbers=st.lists(SLOTS, max_size=3, unique_by=lambda s: s.name).map(tuple),
+    levels=st.dictionaries(st.text("bö`) ", min_size=1), LEVELS, max_size=3),
+)
+def test_what_a_model_is_made_of_is_read_back_from_it(
+    numbers: Any, levels: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preparation = Preparation(numbers=numbers, levels=levels)
+    again = preparation_of(built(preparation, monkeypatch))
+    assert again == preparation and [*again.levels] == [*levels]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        statement_stage(
+            "SELECT *, CAST(`age` AS DOUBLE) AS __n0, CAST(`plan` AS STRING) AS __c0 FROM __THIS__"
+        ),
+        statement_stage(
+            "SELECT *, (COALESCE(NANVL(CAST(`age` AS DOUBLE), 1.0D), 1.0D) - 1.0D) * 2.0D AS __n0, 1 AS x"
+        ),
+        SimpleNamespace(uid="Imputer_1"),
+    ],
+    ids=["an earlier release", "more than is read", "no SQL"],
+)
+def test_a_first_stage_of_another_form_is_refused_in_words(first: Any) -> None:
+    with pytest.raises(ConfigurationError, match="trained by an earlier release") as e:
+        preparation_of(pipeline(first))
+    assert "train the target again" in str(e.value.hint)
 
 
 def test_names_that_the_model_needs_are_refused_all_at_once() -> None:
