@@ -209,8 +209,8 @@ def to_predictions(
     the money alone: the same bits beside any other rows, in any order and partitioning, and for a reloaded
     model.
     Cost: no job, one Arrow exchange of the vector; with `fold` two scans of `rows`, each of its own part.
-    Errors: ConfigurationError as `require_schema` raises it, and for a model that is not the scorer's or that an
-    earlier release trained.
+    Errors: ConfigurationError as `require_schema` raises it, and for a model that is not the scorer's, or of
+    an earlier release.
     """
     from pyspark.sql import functions as F
 

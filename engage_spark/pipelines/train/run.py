@@ -76,6 +76,9 @@ def run_train(
     in `splits`. A leak that the audit finds stops a strict training before any fit. A model becomes
     champion when it passes its gates and is better than the champion on the same test rows.
 
+    On few rows `few_rows.OPTIONS` of the session change while it trains, and other work of that session has
+    them, too; they are given back at the end (see `planned_for`).
+
     Cost: one join of customers, features and graph into scratch; three passes over the fit split (profile,
     Gram matrices of all targets and folds, histograms of the audit), and a shuffle of content hashes; per
     target folds x candidates fits and at most nine more where none fails (see `train_target`), and a few

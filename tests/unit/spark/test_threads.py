@@ -55,3 +55,39 @@ def test_an_error_stops_what_has_not_started_and_is_raised_once_the_others_have_
     with pytest.raises(OSError, match="disk full"):
         call_side_by_side(calls, rows=ROWS, parallelism=2)
     assert 0 in ended and len(ended) < 5
+
+
+def test_of_two_errors_the_first_by_the_order_of_the_calls_is_raised_though_it_ends_later() -> None:
+    second_failed = threading.Event()
+
+    def first() -> None:
+        assert second_failed.wait(20)
+        time.sleep(0.05)
+        raise OSError("the first")
+
+    def second() -> None:
+        second_failed.set()
+        raise ValueError("the second")
+
+    with pytest.raises(OSError, match="the first"):
+        call_side_by_side([first, second], rows=ROWS, parallelism=2)
+
+
+def test_ctrl_c_starts_nothing_more_and_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threads, "wait", interrupted)
+    started: list[int] = []
+    goes_on = threading.Event()
+
+    def call(number: int) -> None:
+        started.append(number)
+        goes_on.wait(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        call_side_by_side([partial(call, n) for n in range(8)], rows=ROWS, parallelism=2)
+    assert len(started) <= 2
+    goes_on.set()
+    time.sleep(0.05)
+    assert len(started) <= 2, "nothing begins later either"
