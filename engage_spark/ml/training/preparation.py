@@ -85,7 +85,8 @@ def count_feature_values(rows: DataFrame, features: Sequence[Feature]) -> Featur
     """Count what the preparation of features needs.
 
     Nulls and NaN of a number are as its mean, nulls of a category as its most frequent level. The deviation
-    is that of a sample (n - 1). Rows that are partitioned and sorted alike give the same bits.
+    is that of a sample (n - 1). Rows that are partitioned and sorted alike give the same bits, whatever the
+    size of Arrow's batches and the order in which partitions end.
 
     Cost: one job, one scan that crosses to Python in Arrow batches, no shuffle; none without features. A row
     per number and per level of a category comes back from each partition.

@@ -25,6 +25,10 @@ SCHEMA = pa.schema(
     ]
 )
 DDL = to_ddl(SCHEMA)
+BLOCK = 10_000
+"""Rows of a column that are added up at once. Blocks are cut here, so that the size of Arrow's batches, which
+is an option of the session, changes no bit of a sum.
+"""
 
 
 class Moments(NamedTuple):
@@ -52,15 +56,29 @@ def add_moments(a: Moments, b: Moments) -> Moments:
 
 
 class NumberMoments:
-    """The rows of a column of doubles, and the moments of those that are neither null nor NaN."""
+    """The rows of a column of doubles, and the moments of those that are neither null nor NaN.
+
+    At most a block and a batch are held in memory.
+    """
 
     def __init__(self, code: int) -> None:
         self._code, self._rows, self._moments = code, 0, NOTHING
+        self._waiting: list[np.ndarray] = []
+        self._n_waiting = 0
 
     def add(self, column: pa.Array) -> None:
         """Count a batch."""
         self._rows += len(column)
-        values = column.to_numpy(zero_copy_only=False)  # nulls become NaN
+        self._n_waiting += len(column)
+        self._waiting.append(column.to_numpy(zero_copy_only=False))  # nulls become NaN
+        if self._n_waiting >= BLOCK:
+            values = np.concatenate(self._waiting)
+            whole = len(values) - len(values) % BLOCK
+            for start in range(0, whole, BLOCK):
+                self._add_block(values[start : start + BLOCK])
+            self._waiting, self._n_waiting = [values[whole:].copy()], len(values) - whole
+
+    def _add_block(self, values: np.ndarray) -> None:
         there = values[~np.isnan(values)]
         if len(there):
             with np.errstate(invalid="ignore", over="ignore"):
@@ -72,6 +90,9 @@ class NumberMoments:
 
     def rows(self) -> Iterator[CountedRow]:
         """Return the one row of the column."""
+        if self._n_waiting:
+            self._add_block(np.concatenate(self._waiting))
+            self._waiting, self._n_waiting = [], 0
         yield (self._code, None, self._rows, *self._moments)
 
 

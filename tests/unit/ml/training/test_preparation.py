@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,8 +35,12 @@ from tests.support.made_rows import FEATURES, LEFT, QUICK
 AGE, PLAN = (Feature(name=n, table="people", categorical=n == "plan") for n in ("age", "plan"))
 
 
-def counts_of(ages: list[Any], plans: list[Any], *, partitions: int = 1, batch: int = 3) -> FeatureCounts:
-    """Count rows as Spark's workers do, in batches of so many rows."""
+def counts_of(
+    ages: list[Any], plans: list[Any], *, partitions: int = 1, batch: int = 3, shuffled: int | None = None
+) -> FeatureCounts:
+    """Count rows as Spark's workers do, in batches of so many rows; `shuffled`: by which draw the counts of
+    partitions arrive in another order.
+    """
     rows: list[dict[str, Any]] = []
     for part in np.array_split(np.arange(len(ages)), partitions):
         batches = [
@@ -50,6 +55,8 @@ def counts_of(ages: list[Any], plans: list[Any], *, partitions: int = 1, batch: 
         ]
         for counted in kernel.count_features(iter(batches), (False, True)):
             rows += counted.to_pylist()
+    if shuffled is not None:
+        Random(shuffled).shuffle(rows)
     return added_counts(rows, [AGE, PLAN])
 
 
@@ -64,7 +71,9 @@ def test_counts_are_those_of_pandas_on_any_partitioning(rows: list[tuple[Any, An
     levels = pd.Series([p for p in plans if p is not None], dtype=object).value_counts()
     for partitions in (1, 3):
         counts = counts_of(ages, plans, partitions=partitions)
-        assert counts == counts_of(ages, plans, partitions=partitions), "the same bits again"
+        for draw in range(3):
+            again = counts_of(ages, plans, partitions=partitions, batch=1 + 7 * draw, shuffled=draw)
+            assert counts == again, "the same bits in any order of partitions and any batches"
         if len(present):
             slot, size = counts.numbers["age"], max(1.0, float(present.abs().max()))
             assert slot.filled == slot.centre == pytest.approx(present.mean(), abs=1e-12 * size)
@@ -74,6 +83,25 @@ def test_counts_are_those_of_pandas_on_any_partitioning(rows: list[tuple[Any, An
             assert "age" not in counts.numbers
         expected = sorted(levels.index, key=lambda v: (-levels[v], v))
         assert list(counts.levels.get("plan", ())) == expected
+
+
+def test_the_size_of_batches_changes_no_bit() -> None:
+    draw = np.random.default_rng(5)
+    ages = [*draw.lognormal(10, 3, 2 * kernel.BLOCK + 1234).tolist(), None, math.nan]
+    plans = ["x"] * len(ages)
+    counts = counts_of(ages, plans, batch=kernel.BLOCK)
+    assert counts.numbers["age"].centre == pytest.approx(np.mean(ages[:-2]), rel=1e-12)
+    assert 1 / counts.numbers["age"].scale == pytest.approx(pd.Series(ages).fillna(np.mean(ages[:-2])).std())
+    for batch in (997, 4096, kernel.BLOCK + 1, len(ages)):
+        assert counts_of(ages, plans, batch=batch) == counts
+
+
+def test_partitions_that_end_in_another_order_change_no_bit() -> None:
+    ages = np.random.default_rng(6).lognormal(10, 3, 700).tolist()
+    plans = [f"p{i % 9}" for i in range(700)]
+    counts = counts_of(ages, plans, partitions=13, batch=64)
+    for draw in range(20):
+        assert counts_of(ages, plans, partitions=13, batch=64, shuffled=draw) == counts
 
 
 def test_a_constant_has_no_scale_and_one_row_neither() -> None:
