@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, Future, wait
+from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from engage_spark.errors import ConfigurationError, EngageError, FitError, TransientError
 from engage_spark.masking import cut
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 T = TypeVar("T")
+W = TypeVar("W", bound="_Work")
 _LABEL = "__label"
 ROWS_A_PARTITION = 100_000
 """Rows of a fit that share a partition. Up to here a fit costs jobs, not rows: each level of each tree is a
@@ -97,8 +98,12 @@ class Job:
     @property
     def description(self) -> str:
         """The job in words, for messages."""
-        where = "all rows" if self.fold is None else f"the rows outside fold {self.fold}"
-        return f"the fit of {self.candidate.name} for {self.target.name} on {where}"
+        return f"the fit of {self.candidate.name} for {self.target.name} on {self.where}"
+
+    @property
+    def where(self) -> str:
+        """The rows in words."""
+        return "all rows" if self.fold is None else f"the rows outside fold {self.fold}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -130,13 +135,14 @@ def fit_all(
     take them: the error is put there, and the job is missing from the result.
 
     Jobs on the same rows (the same DataFrame object) share one pass that counts what all of their features
-    need, and those with the same features share the stages before the estimator. The first failure keeps
-    waiting jobs from starting, and is raised with its candidate, target and fold once the running ones have
-    ended. Models of a Connect session live on the server until the last reference to them here is gone, so
-    drop what is no longer needed.
+    need, and those with the same features share the stages before the estimator. With `failures`, features
+    that cannot be counted together are counted by job, so that those of one cost no other. Without, the first
+    failure cancels the jobs that wait, and is raised once the running ones have ended. The error of a fit
+    says its candidate, target and fold. Models of a Connect session live on the server until the last
+    reference to them here is gone, so drop what is no longer needed.
 
-    Cost: for each frame of rows one scan (`count_feature_values`), and what each estimator needs; nothing
-    that grows with the rows on the driver.
+    Cost: for each frame of rows one scan (`count_feature_values`), where that fails one more for each list of
+    features, and what each estimator needs; nothing that grows with the rows on the driver.
 
     Errors: ConfigurationError for what `require_buildable` refuses, before the first fit; FitError for a fit
     that fails, and TransientError where the cluster failed it.
@@ -146,20 +152,16 @@ def fit_all(
     for job in jobs:  # all that is wrong with names is known before anything is fitted
         require_buildable(job.candidate, features=job.features, label=job.label)
     goes_on = failures is not None
-    frames: dict[int, Job] = {}
     groups: dict[tuple[Any, ...], Job] = {}
     for job in jobs:
-        features = candidate_features(job.candidate, job.features)
-        others = frames[id(job.rows)].features if id(job.rows) in frames else ()
-        frames[id(job.rows)] = replace(job, features=tuple(dict.fromkeys([*others, *features])))
         groups.setdefault(_group(job), job)
-    made = _side_by_side(_count, list(frames.values()), parallelism, goes_on=goes_on)
-    counts = dict(zip(frames, made, strict=True))
+    counts = _counts(list(groups.values()), parallelism, goes_on=goes_on)
     planned = _side_by_side(
-        lambda job: _prepared_rows(job, _required(counts[id(job.rows)])),
+        lambda job: _prepared_rows(job, _required(counts[_group(job)])),
         list(groups.values()),
         parallelism,
         goes_on=goes_on,
+        shared=True,
     )
     shared = dict(zip(groups, planned, strict=True))
     fits = _side_by_side(
@@ -184,8 +186,57 @@ def _group(job: Job) -> tuple[Any, ...]:
     return (id(job.rows), job.label, candidate_features(job.candidate, job.features))
 
 
-def _count(job: Job) -> FeatureCounts:
-    return count_feature_values(job.rows, job.features)
+class _Work(Protocol):
+    """What is done for some features of some rows, and its name in words."""
+
+    @property
+    def rows(self) -> DataFrame: ...
+    @property
+    def features(self) -> tuple[Feature, ...]: ...
+    @property
+    def description(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Count:
+    """A pass over rows that counts what features need; `where` says in words which rows they are."""
+
+    rows: DataFrame
+    features: tuple[Feature, ...]
+    where: str
+
+    @property
+    def description(self) -> str:
+        return f"counting {len(self.features)} features of {self.where}"
+
+
+def _counts(
+    groups: Sequence[Job], parallelism: int, *, goes_on: bool
+) -> dict[tuple[Any, ...], FeatureCounts | Exception]:
+    """Count the features of all jobs on the same rows in one pass; by job those that fail together."""
+    frames: dict[int, _Count] = {}
+    own = {_group(job): _own_count(job) for job in groups}
+    for count in own.values():
+        others = frames[id(count.rows)].features if id(count.rows) in frames else ()
+        union = tuple(dict.fromkeys([*others, *count.features]))
+        frames[id(count.rows)] = _Count(rows=count.rows, features=union, where=count.where)
+    made = _side_by_side(_count, list(frames.values()), parallelism, goes_on=goes_on, shared=True)
+    of_frame = dict(zip(frames, made, strict=True))
+    counts = {key: of_frame[id(count.rows)] for key, count in own.items()}
+    failed = {key: own[key] for key, outcome in counts.items() if isinstance(outcome, Exception)}
+    if alone := {key: c for key, c in failed.items() if len(c.features) < len(frames[id(c.rows)].features)}:
+        again = _side_by_side(_count, list(alone.values()), parallelism, goes_on=True, shared=True)
+        counts |= zip(alone, again, strict=True)
+    return counts
+
+
+def _own_count(job: Job) -> _Count:
+    features = candidate_features(job.candidate, job.features)
+    return _Count(rows=job.rows, features=features, where=job.where)
+
+
+def _count(work: _Count) -> FeatureCounts:
+    return count_feature_values(work.rows, work.features)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -241,16 +292,19 @@ def _fit(job: Job, prepared_rows: _PreparedRows) -> Fitted:
 
 
 def _side_by_side(
-    do: Callable[[Job], T], jobs: Sequence[Job], parallelism: int, *, goes_on: bool = False
+    do: Callable[[W], T], jobs: Sequence[W], parallelism: int, *, goes_on: bool = False, shared: bool = False
 ) -> list[T | Exception]:
     """Do something for each job, and return what came of it, or its error: FitError for its own.
 
-    Unless it `goes_on`, no job starts after the first error, which is raised; so is every other error.
+    Unless it `goes_on`, the first error cancels the jobs that wait, and is raised; so is every error that is
+    not a job's own. Of what is `shared` the error comes back as it is: each job that needs it says it for
+    itself.
     """
     from engage_spark.spark.compat import inherits_properties
+    from engage_spark.spark.threads import thread_pool
 
     inherits = inherits_properties(jobs[0].rows.sparkSession)
-    with ThreadPoolExecutor(max_workers=min(parallelism, len(jobs)), thread_name_prefix="fit") as pool:
+    with thread_pool(min(parallelism, len(jobs)), name="fit") as pool:
         running: list[Future[T]] = [pool.submit(inherits(lambda job=job: do(job))) for job in jobs]
         done, waiting = wait(running, return_when=ALL_COMPLETED if goes_on else FIRST_EXCEPTION)
         if any(f.exception() for f in done):
@@ -264,13 +318,19 @@ def _side_by_side(
         if error is None:
             outcomes.append(future.result())
             continue
-        failure = failure_of(job.description, job.features, error)
+        failure = _failure_of_job(job, error)
         if not (goes_on and isinstance(failure, FitError)):
             raise failure from error
-        if failure is not error:
-            failure.__cause__ = error
-        outcomes.append(failure)
+        failure.__cause__ = error
+        outcomes.append(error if shared and isinstance(error, Exception) else failure)
     return outcomes
+
+
+def _failure_of_job(job: _Work, error: BaseException) -> BaseException:
+    """Return `failure_of` a job; a FitError anew, since jobs that share what failed share its error."""
+    if isinstance(error, FitError):
+        return FitError(f"{job.description} failed: {error.message}", hint=error.hint, details=error.details)
+    return failure_of(job.description, job.features, error)
 
 
 def failure_of(what: str, features: Sequence[Feature], error: BaseException) -> BaseException:
