@@ -13,7 +13,8 @@ import re
 import shlex
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -103,6 +104,27 @@ def import_mlflow(module: str = "mlflow") -> Any:
             f"mlflow cannot be imported: {e}",
             hint="install the package with what models need: pip install 'engage-spark[ml]'",
         ) from e
+
+
+@contextmanager
+def importing_mlflow() -> Iterator[None]:
+    """Import mlflow in a thread of its own while the block runs, and wait for it at the end of the block.
+
+    What fails there fails again for whoever imports it. An error that leaves the block is not held up by the
+    import. The environment is set before the thread starts, and set back when block and import have both
+    ended, so that it does not change while the block runs.
+    """
+    with ExitStack() as environment:
+        environment.enter_context(default_environment(CALLS))
+        pool = ThreadPoolExecutor(1, thread_name_prefix="mlflow")
+        importing = pool.submit(import_mlflow)
+        at_the_end = environment.pop_all()
+    try:
+        yield
+        wait([importing])
+    finally:
+        pool.shutdown(wait=False)
+        importing.add_done_callback(lambda _: at_the_end.close())
 
 
 def mlflow_error_code(error: BaseException) -> str:

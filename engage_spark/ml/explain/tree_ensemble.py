@@ -236,8 +236,9 @@ def _mllib_node(row: Any, *, classes: bool, path: str) -> Node:
 def _mllib_split(split: Any, path: str) -> tuple[int, float, bool]:
     """Return slot, threshold, and whether it is the right child that takes values up to the threshold.
 
-    MLlib knows of a one-hot slot that it holds 0 or 1, and splits it as a category of two, whichever of them
-    goes left.
+    The slots of levels that `preparation_model` makes are numbers to MLlib, split by a threshold. Where the
+    metadata of a vector say that a slot holds 0 or 1, as those of a OneHotEncoder do, MLlib splits it as a
+    category of two, whichever of them goes left.
     """
     slot, values = split["featureIndex"], list(split["leftCategoriesOrThreshold"])
     if split["numCategories"] == -1 and len(values) == 1:

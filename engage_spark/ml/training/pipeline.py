@@ -47,12 +47,7 @@ class VectorSlot:
 def require_buildable(candidate: Candidate, *, features: Sequence[Feature], label: str) -> None:
     """Refuse a candidate whose pipeline cannot be built, before anything is fitted.
 
-    Of a pipeline numbers and booleans are cast to double, their nulls and NaN become the mean of the training
-    rows, and they are scaled to mean 0 and variance 1; text is one-hot encoded, its nulls become the most
-    frequent level, and a level that training has not seen is none of the known (`preparation`). `prediction`
-    is a double inside the target's bounds, for a binary target the probability of class 1, beside which the
-    vector `probability` stays. `label` is a numeric column of the rows to fit on; rows to score need none. A
-    NaN that the estimator arrives at (from an infinite value in a row) fails the job that meets it.
+    `label` is the name of a column of the rows to fit on; rows to score need none.
 
     Cost: none.
 
@@ -114,6 +109,10 @@ def estimation(
     candidate: Candidate, *, target: Target, label: str, seed: int, weight: str | None = None
 ) -> list[Any]:
     """Build the estimator of a candidate, and the stage that puts its prediction inside the target's bounds.
+
+    `prediction` is a double inside the target's bounds, for a binary target the probability of class 1,
+    beside which the vector `probability` stays. A NaN that the estimator arrives at (from an infinite value
+    in a row) fails the job that meets it. `label` is a numeric column.
 
     `weight` names the column that says how much a row counts; None: all count alike.
 
@@ -214,6 +213,8 @@ def slots(model: PipelineModel) -> tuple[VectorSlot, ...]:
 
     Scaled numbers come first, then the levels of each category, the most frequent first. Known from the model
     alone, also a reloaded one. Empty for a baseline without features.
+
+    Errors: ConfigurationError for a model of an earlier release, as `preparation_of` raises it.
     """
     preparation = preparation_of(model)
     numbers = (VectorSlot(n.name) for n in preparation.numbers)

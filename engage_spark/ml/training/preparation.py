@@ -153,7 +153,15 @@ def _number(name: str, rows: Sequence[Mapping[str, Any]]) -> NumberSlot | None:
 def preparation_model(preparation: Preparation) -> PipelineModel:
     """Build the stages from source columns to the assembled vector, with no job.
 
-    A level that was not counted is none of the known: all slots of its category are 0.
+    Numbers and booleans are cast to double, their nulls and NaN become the mean of the counted rows,
+    and they are scaled to mean 0 and variance 1 (a constant to 0). Text is one-hot encoded; its nulls become
+    the most frequent level. A level that was not counted is none of the known: all slots of its category are
+    0.
+
+    To MLlib's trees a slot of a level is a number like any other, with thresholds from a sample of the rows
+    (`maxBins` squared of them, at least 10,000). So a level of very few among very many rows may have no
+    threshold, and no tree splits by it. Of the slots of a OneHotEncoder trees know that they hold 0 or 1, and
+    need no sample. Source: `RandomForest.findSplits` of Spark MLlib.
     """
     from pyspark.ml import PipelineModel
     from pyspark.ml.feature import CountVectorizerModel, VectorAssembler

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
 from functools import partial
@@ -54,7 +53,7 @@ from engage_spark.settings import Settings
 from engage_spark.spark.few_rows import planned_for
 from engage_spark.spark.files import delete_directory
 from engage_spark.tracking import Tracker
-from engage_spark.tracking.client import import_mlflow
+from engage_spark.tracking.client import importing_mlflow
 from engage_spark.wording import counted
 
 
@@ -98,8 +97,7 @@ def run_train(
     context = RunContext(spark, settings, contract)
     runner = StageRunner(context=context, force=force)
     targets = tuple(target_named(contract, name) for name in dict.fromkeys(target)) or targets_of(contract)
-    with ThreadPoolExecutor(1, thread_name_prefix="mlflow") as pool:
-        pool.submit(import_mlflow)  # meanwhile, since it takes seconds; whoever needs it meets what fails
+    with importing_mlflow():  # meanwhile, since it takes seconds; whoever needs it meets what fails
         inputs = find_model_inputs(context)
     landed = inputs.landed(contract.entity.name)
     snapshots = choose_snapshots(landed, targets, as_of=as_of, limit=settings.models.snapshots)
