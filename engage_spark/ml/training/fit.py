@@ -199,15 +199,24 @@ class _Work(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Count:
-    """A pass over rows that counts what features need; `where` says in words which rows they are."""
+    """A pass over rows that counts what features need for targets; `where` says which rows they are."""
 
     rows: DataFrame
     features: tuple[Feature, ...]
+    targets: tuple[str, ...]
     where: str
 
     @property
     def description(self) -> str:
-        return f"counting {len(self.features)} features of {self.where}"
+        return f"counting {len(self.features)} features for {', '.join(self.targets)} on {self.where}"
+
+    def joined(self, other: _Count | None) -> _Count:
+        """Count for both in one pass; `other` is of the same rows."""
+        if other is None:
+            return self
+        features = tuple(dict.fromkeys([*other.features, *self.features]))
+        targets = tuple(dict.fromkeys([*other.targets, *self.targets]))
+        return _Count(rows=self.rows, features=features, targets=targets, where=self.where)
 
 
 def _counts(
@@ -217,9 +226,7 @@ def _counts(
     frames: dict[int, _Count] = {}
     own = {_group(job): _own_count(job) for job in groups}
     for count in own.values():
-        others = frames[id(count.rows)].features if id(count.rows) in frames else ()
-        union = tuple(dict.fromkeys([*others, *count.features]))
-        frames[id(count.rows)] = _Count(rows=count.rows, features=union, where=count.where)
+        frames[id(count.rows)] = count.joined(frames.get(id(count.rows)))
     made = _side_by_side(_count, list(frames.values()), parallelism, goes_on=goes_on, shared=True)
     of_frame = dict(zip(frames, made, strict=True))
     counts = {key: of_frame[id(count.rows)] for key, count in own.items()}
@@ -232,7 +239,7 @@ def _counts(
 
 def _own_count(job: Job) -> _Count:
     features = candidate_features(job.candidate, job.features)
-    return _Count(rows=job.rows, features=features, where=job.where)
+    return _Count(rows=job.rows, features=features, targets=(job.target.name,), where=job.where)
 
 
 def _count(work: _Count) -> FeatureCounts:

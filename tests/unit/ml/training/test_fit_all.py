@@ -86,7 +86,7 @@ def test_features_that_cannot_be_counted_together_cost_only_the_jobs_that_take_t
     for one, failure in failures.items():
         assert failure.message == f"{one.description} failed: a value that is no number"
         assert isinstance(failure.__cause__, ArithmeticError)
-    with pytest.raises(FitError, match="counting 2 features of the rows outside fold 0 failed: a value"):
+    with pytest.raises(FitError, match="counting 2 features for left on the rows outside fold 0 failed"):
         fit_all(jobs, parallelism=1)
 
 
