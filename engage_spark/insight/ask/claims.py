@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from engage_spark.insight.ask import english
-from engage_spark.insight.ask.function_words import DOING_VERBS, FREQUENCY, word_set
+from engage_spark import english
+from engage_spark.function_words import DOING_VERBS, FREQUENCY, word_set
 from engage_spark.insight.ask.intents import PHRASES, VERDICTS, Intent
 from engage_spark.insight.ask.reading import Reading
 from engage_spark.insight.ask.terms import ClaimTerm, Terms, content_of, numbers_of

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from engage_spark import english
 from engage_spark.contract.analytics_spec import ACTIVE, CUSTOMERS, RETENTION
-from engage_spark.insight.ask import english
-from engage_spark.insight.ask.function_words import word_set
+from engage_spark.function_words import word_set
 from engage_spark.insight.ask.intents import Intent
 from engage_spark.insight.ask.resolving import Resolver, Route, Unclear, examples
 from engage_spark.insight.ask.terms import DimensionTerm, MetricTerm, best_dimensions, best_metrics

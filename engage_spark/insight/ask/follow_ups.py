@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from engage_spark.contract.analytics_spec import CUSTOMERS
-from engage_spark.insight.ask.english import meaning
+from engage_spark.english import meaning
 from engage_spark.insight.ask.intents import RAISE, SIMILAR, Intent
 from engage_spark.insight.ask.reading import Reading
 from engage_spark.insight.ask.resolving import Decline, Route, Unclear

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 
-from engage_spark.insight.ask.function_words import word_set
+from engage_spark.function_words import word_set
 
 
 class Intent(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engage_spark.insight.ask import english
+from engage_spark import english
 from engage_spark.insight.ask.reading import Reading
 from engage_spark.insight.ask.terms import DimensionTerm
 

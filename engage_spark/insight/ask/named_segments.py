@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from engage_spark.insight.ask import english
+from engage_spark import english
 from engage_spark.insight.ask.intents import TRIGGER_WORDS
 from engage_spark.insight.ask.reading import Reading
 from engage_spark.insight.ask.terms import DimensionTerm, SegmentTerm

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import date
 
-from engage_spark.insight.ask import english
-from engage_spark.insight.ask.function_words import (
+from engage_spark import english
+from engage_spark.function_words import (
     CLOSED,
     DOING_VERBS,
     FREQUENCY,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
-from engage_spark.insight.ask import english
+from engage_spark import english
 from engage_spark.insight.ask.intents import PHRASES, Intent
 from engage_spark.insight.ask.terms import Terms
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from engage_spark import english
 from engage_spark.contract.analytics_spec import ACTIVE, CUSTOMERS, RETENTION
-from engage_spark.insight.ask import english
 from engage_spark.insight.ask.reading import Reading
 from engage_spark.insight.ask.terms import MetricTerm, Terms, best_metrics
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from engage_spark import english
 from engage_spark.contract.analytics_spec import CUSTOMERS, RETENTION
-from engage_spark.insight.ask import english
 from engage_spark.insight.ask.claims import named_claim, verdict_of
 from engage_spark.insight.ask.figures import FigureRouter
 from engage_spark.insight.ask.intents import (

@@ -42,6 +42,7 @@ _WORDS = (
     ),
 )
 _ORDER = re.compile(r"\b(\d{1,2}(?:\.\d+)?) (?:(?:th|st|nd|rd) )?percentile\b")
+_PERCENTILE = re.compile(r"p\d\d")
 _OF_VALUES = ("describe", "distribution")
 """Tools that show the spread of a metric."""
 _OF_MEANS = ("compare_segments", "trend", "what_changed", "cohort")
@@ -53,11 +54,26 @@ _LABELS: Mapping[Statistic, str] = {
 
 
 def asked_statistic(reading: Reading) -> Statistic | None:
-    """Return the statistic that a question asks for; None for the mean. A metric's name asks for none."""
+    """Return the statistic that a question asks for; None for the mean. Words of a metric's name ask for
+    none, nor those that say which segment is meant, such as the highest quartile.
+    """
     for statistic, pattern in _WORDS:
-        if any(not reading.protected.issuperset(reading.places(m)) for m in reading.matches(pattern)):
+        places = [reading.places(match) for match in reading.matches(pattern)]
+        if any(not (reading.protected.issuperset(p) or _is_of_segment(reading, p)) for p in places):
             return statistic
     return None
+
+
+def _is_of_segment(reading: Reading, places: range) -> bool:
+    """Return whether words are of a segment or a dimension: they are used up for it, or are the range that
+    stands beside its words, as in age range 25 to 34.
+    """
+    if all(reading.used[i] for i in places):
+        return True
+    before, after = places.start - 1, places.stop
+    is_behind = before >= 0 and reading.used[before]
+    is_before = after < len(reading.words) and reading.used[after] and reading.words[after][0].isdigit()
+    return [reading.words[i] for i in places] == ["range"] and (is_behind or is_before)
 
 
 def goes_on(statistic: Statistic | None, call: Route) -> Statistic | None:
@@ -106,27 +122,48 @@ def lead_of(
             yield f"{which} not shown here{why}: what follows are {what}."
         return
     own = next((f for f in answer.facts if f.label == f"{metric}: {_LABELS.get(statistic)}"), None)
-    if own is not None:
+    is_share = _is_share(vocabulary, metric)
+    if own is not None and own.value is not None:
         yield _named(own, statistic)
-    elif statistic is Statistic.EXTREMES:
-        yield (
-            f"The {statistic.value} of {name} are not shown: they would be single customers' values. What "
-            "follows says how the others spread."
-        )
-    elif statistic is Statistic.SKEWNESS:
-        yield f"The skewness of {name} is not shown; what follows says how the values spread."
-    elif statistic is Statistic.VARIANCE:
-        yield f"The variance of {name} is not shown; the standard deviation is its root, where there is one."
-    elif statistic is Statistic.PERCENTILES and _is_shown(question, answer):
-        return
-    elif answer.tool == "distribution" and "p50" in {c.name for c in answer.columns}:
-        if statistic is Statistic.MEDIAN:
-            yield f"p50 is the median of {name}."
-        else:
-            yield f"That percentile of {name} is not shown; these are."
-    else:
-        why, what = _why(vocabulary, metric), "rate" if _is_share(vocabulary, metric) else "mean"
+    elif statistic in (Statistic.EXTREMES, Statistic.SKEWNESS, Statistic.VARIANCE):
+        yield _in_place_of(statistic, name, is_share=is_share)
+    elif answer.tool == "distribution" and not is_share:
+        yield from _of_percentiles(statistic, question, answer, name)
+    elif statistic is not Statistic.PERCENTILES or not _is_shown(question, answer):
+        why, what = _why(vocabulary, metric), "rate" if is_share else "mean"
         yield f"The {statistic.value} of {name} {_is(statistic)} not shown{why}: what follows is the {what}."
+
+
+def _in_place_of(statistic: Statistic, name: str, *, is_share: bool) -> str:
+    """Say what stands in the place of a statistic that no answer has."""
+    if statistic is Statistic.SKEWNESS:
+        return f"The skewness of {name} is not shown; what follows says how the values spread."
+    if statistic is Statistic.VARIANCE:
+        return f"The variance of {name} is not shown; the standard deviation is its root, where there is one."
+    if is_share:
+        return f"{capital(name)} is yes or no of each customer, without a smallest or largest value."
+    return (
+        f"The {statistic.value} of {name} are not shown: they would be single customers' values. What "
+        "follows says how the others spread."
+    )
+
+
+def _of_percentiles(statistic: Statistic, question: Reading, answer: Answer, name: str) -> Iterator[str]:
+    """Yield what is said of the percentiles of an answer: one that a row hides is not shown there."""
+    shown = [{c.name for c in answer.columns if answer.cell(row, c.name) is not None} for row in answer.rows]
+    is_any = any(_PERCENTILE.fullmatch(n) for names in shown for n in names)
+    asked = {"p50"} if statistic is Statistic.MEDIAN else _orders(question)
+    which = f"The {statistic.value} of {name}" if len(asked) != 1 else f"That percentile of {name}"
+    which = f"The median of {name}" if statistic is Statistic.MEDIAN else which
+    are = _is(statistic) if len(asked) != 1 else "is"
+    if statistic not in (Statistic.MEDIAN, Statistic.PERCENTILES) or not is_any:
+        yield f"{which} {are} not shown."
+    elif not any(asked <= names for names in shown):
+        yield f"{which} {are} not shown; these are."
+    elif not all(asked <= names for names in shown):
+        yield f"{which} {are} not shown of every group."
+    elif statistic is Statistic.MEDIAN:
+        yield f"p50 is the median of {name}."
 
 
 def _is(statistic: Statistic) -> str:
@@ -153,9 +190,13 @@ def _named(fact: Evidence, statistic: Statistic) -> str:
     return capital(sentence(replace(fact, label=f"{metric}: {statistic.value}")))
 
 
+def _orders(question: Reading) -> set[str]:
+    """Return the names of the percentiles that a question asks for by their numbers."""
+    return {f"p{float(m[1]):02g}" for m in question.matches(_ORDER)}
+
+
 def _is_shown(question: Reading, answer: Answer) -> bool:
     """Return whether an answer has the percentiles that are asked for: the one of a number, or some."""
-    names = {f.label.rpartition(": ")[2].partition(" ")[0] for f in answer.facts}
-    names |= {c.name for c in answer.columns}
-    asked = [f"p{float(m[1]):02g}" for m in question.matches(_ORDER)]
-    return all(name in names for name in asked) and any(re.fullmatch(r"p\d\d", n) for n in names)
+    facts = [f for f in answer.facts if f.value is not None]
+    names = {f.label.rpartition(": ")[2].partition(" ")[0] for f in facts}
+    return _orders(question) <= names and any(map(_PERCENTILE.fullmatch, names))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from engage_spark.contract.analytics_spec import ACTIVE, CUSTOMERS, RETENTION, DimensionKind
-from engage_spark.insight.ask.english import FILLER, STATISTICS, meaning, singular, words_of_value
-from engage_spark.insight.ask.function_words import word_set
+from engage_spark.english import FILLER, STATISTICS, meaning, singular, words_of_value
+from engage_spark.function_words import word_set
 from engage_spark.insight.vocabulary import Vocabulary
 
 _WORD = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?")
@@ -193,25 +194,28 @@ class Terms:
         for name, owner in owners.items():
             for synonym in owner.synonyms if owner is not None else ():
                 if not name.endswith("_quartile"):
-                    named.setdefault(" ".join(words_of_value(synonym)), name)
+                    named.setdefault(unicodedata.normalize("NFC", synonym), name)
         return named
 
     @cached_property
-    def synonym_pattern(self) -> re.Pattern[str]:
-        """Matches a synonym of a field, in the singular or the plural."""
-        longest = sorted(self.synonyms, key=lambda s: (-len(s), s))
-        parts = (r"[\s_&'-]+".join(map(re.escape, s.split())) for s in longest)
-        return re.compile(
-            rf"(?<![\w-])(?P<synonym>{'|'.join(parts) or '(?!)'})(?:s|es)?(?![\w-])", re.IGNORECASE
-        )
+    def _longest_synonyms(self) -> list[str]:
+        return sorted(self.synonyms, key=lambda s: (-len(s), s))
+
+    @cached_property
+    def _synonym_pattern(self) -> re.Pattern[str]:
+        """Matches a synonym of a field, in the singular or the plural: each one is a group, so that what
+        stands in a text (other signs between the words, an i without a dot) needs not be looked up.
+        """
+        groups = "|".join(f"({_pattern_of(s)})" for s in self._longest_synonyms)
+        return re.compile(rf"(?<![\w-])(?:{groups or '(?!)'})(?:s|es)?(?![\w-])", re.IGNORECASE)
 
     def with_names(self, text: str) -> str:
         """Return a text with the names of fields in the place of their synonyms."""
 
         def name_of(match: re.Match[str]) -> str:
-            return f" {self.synonyms[' '.join(words_of_value(match['synonym'].lower()))]} "
+            return f" {self.synonyms[self._longest_synonyms[(match.lastindex or 0) - 1]]} "
 
-        return self.synonym_pattern.sub(name_of, text) if self.synonyms else text
+        return self._synonym_pattern.sub(name_of, text) if self.synonyms else text
 
     @cached_property
     def name_words(self) -> frozenset[str]:
@@ -362,6 +366,15 @@ class Terms:
         names = (*self.vocabulary.metrics, *self.vocabulary.dimensions, *self.vocabulary.protected)
         parts = {w for name in names for w in name.lower().split("_")}
         return frozenset(parts | {w for s in self.segments for w in s.words} | self.single_values)
+
+
+def _pattern_of(synonym: str) -> str:
+    """Return what matches a synonym of one word or several: & is and, other signs stand for a blank."""
+    parts = (
+        r"[\s_&'-]+".join(re.escape(word) for word in re.findall(r"[^\W_]+", part))
+        for part in re.split(r"\s*&\s*|\s+and\s+", synonym, flags=re.IGNORECASE)
+    )
+    return r"(?:[\s_'-]*&[\s_'-]*|[\s_'-]+and[\s_'-]+)".join(parts)
 
 
 def _of_category(dimension: str, value: str) -> SegmentTerm:

@@ -6,8 +6,8 @@ stand out" are some of them, and nothing is known of those.
 
 from __future__ import annotations
 
-from engage_spark.insight.ask import english
-from engage_spark.insight.ask.function_words import (
+from engage_spark import english
+from engage_spark.function_words import (
     DOING_VERBS,
     FREQUENCY,
     LIGHT_VERBS,

@@ -46,6 +46,21 @@ def test_the_words_of_a_contract_are_read_and_shown() -> None:
         (with_words("visits", "spend"), "'spend' is the name of members.spend as well"),
         (with_words("visits", "GOLDEN"), "is a synonym of the value 'gold' of members.tier as well"),
         (with_words("tier", values=(("pearl", "platinum"),)), "'platinum', which is no valid value"),
+        (with_words("visits", "gold"), "'gold' is the value 'gold' of members.tier as well"),
+        (with_words("visits", "GÖLD"), "is the value 'gold' of members.tier as well"),
+        (with_words("tier", values=(("basic", "gold"),)), "is the value 'basic' of members.tier as well"),
+        (with_words("visits", "memberships"), "'memberships' is a synonym of members.tier as well"),
+        (with_words("visits", "loyalty-levels"), "is a synonym of members.tier as well"),
+        (with_words("visits", "scores"), "'scores' is the name of members.score as well"),
+        (with_words("visits", "Tier of"), "'Tier of' is the name of cohorts by members.tier as well"),
+        (with_words("visits", "members"), "the synonym 'members' is what customers are called"),
+        (with_words("tier", values=(("user", "gold"),)), "the synonym 'user' is what customers are called"),
+        (with_words("visits", "by"), "the synonym 'by' is what questions are made of"),
+        (with_words("visits", "what"), "the synonym 'what' is what questions are made of"),
+        (with_words("visits", "average"), "the synonym 'average' is what questions are made of"),
+        (with_words("visits", "How many"), "the synonym 'How many' is what questions are made of"),
+        (with_words("visits", "trends"), "the synonym 'trends' is what questions are made of"),
+        (with_words("visits", "churn"), "the synonym 'churn' means who leaves or stays"),
         (with_words("visits", *(f"word a{i}" for i in range(101))), f"{MOST_SYNONYMS} at most are read"),
     ],
 )
@@ -53,6 +68,12 @@ def test_words_that_are_none_or_mean_two_things_are_violations(contract: Contrac
     problems = synonym_problems(contract)
     assert any(problem in p for p in problems), problems
     assert all(p.startswith("field members.") for p in problems)
+
+
+@pytest.mark.parametrize("words", [("R&D trips", "R and B"), ("attendance", "attendances"), ("food drink",)])
+def test_words_that_mean_one_thing_are_none(words: tuple[str, ...]) -> None:
+    assert synonym_problems(with_words("visits", *words)) == []
+    assert synonym_problems(with_words("left", "churn", "attrition")) == []
 
 
 def test_a_table_that_no_question_is_about_has_no_words() -> None:

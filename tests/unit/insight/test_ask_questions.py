@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from engage_spark.english import FILLER, meaning, singular
 from engage_spark.insight.arguments import check_arguments
-from engage_spark.insight.ask.english import FILLER, meaning, singular
 from engage_spark.insight.ask.resolving import Decline, Route, examples
 from engage_spark.insight.ask.spelling import corrected, distance
 from engage_spark.insight.ask.terms import Terms

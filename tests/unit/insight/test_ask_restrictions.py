@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engage_spark.insight.ask.function_words import CLOSED, DOING_VERBS, LIGHT_VERBS, MOVING_VERBS
+from engage_spark.function_words import CLOSED, DOING_VERBS, LIGHT_VERBS, MOVING_VERBS
 from engage_spark.insight.ask.resolving import Decline, Route
 from tests.support.golden_questions import GoldenQuestion, route_of
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,10 @@ from engage_spark.errors import EngageError
 from engage_spark.insight import Insight, SuppressedError, check_text
 from engage_spark.insight.ask import Conversation
 from engage_spark.insight.ask.conversation import SpokenReply
+from engage_spark.insight.ask.narrator import narrate
+from engage_spark.insight.ask.questions import read_question
+from engage_spark.insight.ask.statistics import lead_of
+from tests.support.golden_questions import names_of
 
 
 def reply_to(gym: Insight, *questions: str) -> SpokenReply:
@@ -44,6 +49,12 @@ def reply_to(gym: Insight, *questions: str) -> SpokenReply:
             r"The variance of minutes is not shown; the standard deviation is its root.*",
         ),
         ("highest spend", r"The smallest and largest value of yearly spend are not shown: .*"),
+        (
+            "What is the highest cancellation rate?",
+            r"Cancelled is yes or no of each customer, without a smallest or largest value\.",
+        ),
+        ("spend of members in the top quartile of minutes", r"The mean of yearly spend where .* is Q4 is .*"),
+        ("cancellation rate in the lowest quartile of minutes", r"The .* of cancelled where .* is Q1 is .*"),
         ("skewness of spend", r"The skewness of yearly spend is not shown; .*"),
         ("99th percentile of minutes", r"That percentile of minutes is not shown; these are\."),
         ("p37 of minutes", r"That percentile of minutes is not shown; these are\."),
@@ -58,6 +69,22 @@ def test_what_was_asked_for_is_said_first(gym: Insight, question: str, first: st
     said = reply.text.splitlines()[0]
     assert re.fullmatch(first, said), said
     assert check_text(reply.text, [reply.answer]) == ()
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is the churn rate of customers in the highest engagement quartile?",
+        "average session duration of the lowest engagement quartile",
+        "ltv in the age range 25-34",
+    ],
+)
+def test_words_of_a_segment_ask_for_no_statistic(question: str) -> None:
+    conversation = Conversation(names_of("engagement.yaml"))
+    conversation.route(question)
+    assert conversation.statistic is None
+    conversation.route("range of sessions")
+    assert conversation.statistic is not None
 
 
 def test_percentiles_of_a_classified_field_by_segment_are_refused(gym: Insight) -> None:
@@ -110,3 +137,48 @@ def test_where_groups_were_not_counted_it_is_said_what_can_be_asked(own_insight:
         assert reply_to(own_insight, offer).is_answered
     with pytest.raises(EngageError, match="no dimension of gender"):
         own_insight.call("fairness", {"attribute": "gender"})
+
+
+@pytest.mark.parametrize(
+    ("question", "cells", "first"),
+    [
+        (
+            "90th percentile of minutes by plan",
+            {"p90": (None, None)},
+            "That percentile of minutes is not shown; ",
+        ),
+        (
+            "90th percentile of minutes by plan",
+            {"p90": (1.5, None)},
+            "That percentile of minutes is not shown of",
+        ),
+        ("90th percentile of minutes by plan", {"p90": (1.5, 2.5)}, "- plan is "),
+        ("median minutes by plan", {"p50": (None, None)}, "The median of minutes is not shown; these are."),
+        (
+            "median minutes by plan",
+            {"p50": (None, 2.5)},
+            "The median of minutes is not shown of every group.",
+        ),
+        (
+            "percentiles of minutes by plan",
+            dict.fromkeys(("p05", "p10", "p25", "p50", "p75", "p90", "p95"), (None, None)),
+            "The percentiles of minutes are not shown.",
+        ),
+    ],
+)
+def test_a_percentile_that_is_hidden_is_said_not_to_be_shown(
+    gym: Insight, question: str, cells: dict[str, tuple[float | None, ...]], first: str
+) -> None:
+    answer = reply_to(gym, "90th percentile of minutes by plan").answer
+    assert answer is not None
+    at = {c.name: i for i, c in enumerate(answer.columns)}
+    rows = [list(row) for row in answer.rows[:2]]
+    for name, values in cells.items():
+        for row, value in zip(rows, values, strict=True):
+            row[at[name]] = value
+    hidden = replace(answer, rows=tuple(map(tuple, rows)))
+    conversation = Conversation(gym)
+    conversation.route(question)
+    reading = read_question(question, conversation.terms)
+    lead = tuple(lead_of(conversation.statistic, reading, hidden, gym.vocabulary))
+    assert narrate(hidden, lead=lead).startswith(first)

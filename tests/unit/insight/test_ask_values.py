@@ -146,7 +146,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Names:
         "{property: synonyms, value: [package, price list]}, "
         "{property: valueSynonyms, value: {golden ticket: Gold, Schnäppchen: Basic}}",
         "{property: analytics, value: [metric, value]}": "{property: analytics, value: [metric, value]}, "
-        "{property: synonyms, value: [takings, Jahresumsatz]}",
+        "{property: synonyms, value: [takings, Jahresumsatz, food drink, R&D spend, income]}",
         "{property: protected, value: true}": "{property: protected, value: true}, "
         "{property: synonyms, value: [Geschlecht]}",
     }
@@ -158,6 +158,11 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Names:
     [
         (["average takings"], "describe", {"metric": "yearly_spend"}),
         (["What is the Jahresumsatz?"], "describe", {"metric": "yearly_spend"}),
+        (["average food & drink"], "describe", {"metric": "yearly_spend"}),
+        (["average food'drink"], "describe", {"metric": "yearly_spend"}),
+        (["average ıncome"], "describe", {"metric": "yearly_spend"}),
+        (["average R&D spend"], "describe", {"metric": "yearly_spend"}),
+        (["average r and d spend"], "describe", {"metric": "yearly_spend"}),
         (["takings by package"], "compare_segments", {"metric": "yearly_spend", "dimension": "plan"}),
         (["takings by price list"], "compare_segments", {"metric": "yearly_spend", "dimension": "plan"}),
         (

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 
-from engage_spark.insight.ask.function_words import CLOSED, LIGHT_VERBS, word_set
+from engage_spark.function_words import CLOSED, LIGHT_VERBS, word_set
 
 _MEANINGS: Mapping[str, str] = {
     "churn": "churns churned churning churner churners attrition leave leaves leaving left lose loses losing "
@@ -167,8 +167,8 @@ WORD_OF_VALUE = re.compile(r"[^\W\d_]+'[^\W\d_]+|[^\W_]+")
 
 @lru_cache(maxsize=10_000)
 def folded(word: str) -> str:
-    """Return a word without accents and case, by which Zurich is Zürich."""
-    plain = unicodedata.normalize("NFKD", word.casefold())
+    """Return a word without accents and case, by which Zurich is Zürich; an i without a dot is one."""
+    plain = unicodedata.normalize("NFKD", word.casefold().replace("ı", "i"))
     return "".join(c for c in plain if not unicodedata.combining(c))
 
 
