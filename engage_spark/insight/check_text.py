@@ -76,12 +76,15 @@ class TextProblem:
 
 @dataclass(frozen=True, kw_only=True)
 class _Figure:
-    """A number of the evidence. `interval` counts the interval whose end it is."""
+    """A number of the evidence. `interval` counts the interval whose end it is; `is_count`: it counts
+    customers or rows; `is_whole`: it counts something, and is no mean.
+    """
 
     value: Decimal
     unit: str = ""
     interval: int | None = None
     is_count: bool = False
+    is_whole: bool = False
 
 
 def check_text(text: str, answers: Sequence[Answer]) -> tuple[TextProblem, ...]:
@@ -96,7 +99,8 @@ def check_text(text: str, answers: Sequence[Answer]) -> tuple[TextProblem, ...]:
     evidence; a rank, a row of a table; and names, filters and notes of the answers that are quoted word for
     word may hold any number. The numbers of a list that counts its lines are no statement. Words such as
     hundreds, scores and dozens need a figure of that order, Roman numerals one of their number. "5 of 13"
-    needs both numbers, and such as "two of five" those or a figure that rounds to the part.
+    needs both numbers; such as "two of five" and "one in forty" need both as counts, or a figure that rounds
+    to the part.
     Errors: BadArgumentError for a text that is none, or answers that are none.
     """
     if not isinstance(text, str):
@@ -131,7 +135,7 @@ class _Judge:
     def _complaint(self, mention: Mention) -> Complaint | None:
         if mention.kind in (MentionKind.NUMBER, MentionKind.FRACTION, MentionKind.MULTIPLE):
             is_there = next(self._matching(mention), None) is not None or self._is_year(mention)
-            are_there = bool(mention.parts) and all(any(self._matching(p)) for p in mention.parts)
+            are_there = bool(mention.parts) and all(map(self._is_counted, mention.parts))
             return None if is_there or are_there else self._reason(mention)
         complaint, is_there = Complaint.UNREADABLE, False
         if mention.kind is MentionKind.DATE:
@@ -145,6 +149,10 @@ class _Judge:
             complaint = Complaint.NO_EVIDENCE
             is_there = any(map(self._is_half_width(mention), self._intervals))
         return None if is_there else complaint
+
+    def _is_counted(self, part: Mention) -> bool:
+        """Return whether a part of a whole, or the whole, is a count of the evidence: no mean, no end."""
+        return any(figure.is_whole for figure in self._matching(part))
 
     def _is_year(self, mention: Mention) -> bool:
         """Return whether a bare number is the year of a day of the evidence."""
@@ -320,16 +328,17 @@ def _figures(answers: Sequence[Answer], evidence: Iterable[Evidence]) -> Iterato
     for i, e in enumerate(evidence):
         unit = (e.unit or "").strip()
         if isinstance(e.value, int | float) and math.isfinite(e.value):
-            yield _Figure(value=_decimal(e.value), unit=unit, is_count=unit.lower() in _CUSTOMERS)
+            is_count, is_whole = unit.lower() in _CUSTOMERS, isinstance(e.value, int)
+            yield _Figure(value=_decimal(e.value), unit=unit, is_count=is_count, is_whole=is_whole)
         for bound in (e.lower, e.upper):
             if bound is not None and math.isfinite(bound):
                 yield _Figure(value=_decimal(bound), unit=unit, interval=i)
         if e.n is not None:
-            yield _Figure(value=Decimal(e.n), unit="customers", is_count=True)
+            yield _Figure(value=Decimal(e.n), unit="customers", is_count=True, is_whole=True)
     for answer in answers:
         if answer.rows:
             unit = "customers" if answer.filter == SINGLE_CUSTOMERS else "rows"
-            yield _Figure(value=Decimal(len(answer.rows)), unit=unit, is_count=True)
+            yield _Figure(value=Decimal(len(answer.rows)), unit=unit, is_count=True, is_whole=True)
         texts = [i for i, c in enumerate(answer.columns) if c.role is ColumnRole.TEXT]
         for cell in (str(row[i]) for row in answer.rows for i in texts):
             if _NUMBER.fullmatch(cell):

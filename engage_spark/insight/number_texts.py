@@ -46,6 +46,11 @@ _BODY = re.compile(
 _TAILS = frozenset({"k", "m", "mn", "mio", "b", "bn", "x", "×", "%", "st", "nd", "rd", "th", "pp", "fold"})
 _WHOLES = frozenset(map(Decimal, (*range(2, 11), 12, 20, 100, 1_000)))
 """Numbers that parts are said of, as in two of five: of others, both are numbers of the evidence."""
+_MOST_PARTS = 1_000
+"""One in so many is a part, too."""
+_TIMES = frozenset(
+    f"{unit}{end}" for unit in ("day", "week", "month", "year", "hour", "minute") for end in ("", "s")
+)
 _OUT_OF = re.compile(r"\s+(?:in|out of|of|of every|in every)\s+$", re.IGNORECASE)
 _TO = re.compile(r"\s*(?:[-–—]|to|and|through|until)\s*[$€£]?$", re.IGNORECASE)
 
@@ -160,10 +165,10 @@ def _joined(text: str, mentions: list[Mention]) -> Iterator[Mention]:
         after = mentions[i + 1] if i + 1 < len(mentions) else None
         between = text[this.end : after.start] if after else ""
         numbers = after is not None and {this.kind, after.kind} == {MentionKind.NUMBER}
-        is_part = after is not None and numbers and after.value in _WHOLES and 0 < this.value < after.value
-        if after is not None and is_part and _OUT_OF.fullmatch(between):
+        if after is not None and numbers and _is_part_of(this, after) and _OUT_OF.fullmatch(between):
             part = fraction_mention(text, this.start, after.end, this.value / after.value)
-            yield replace(part, place=min(PART, 1 / after.value), parts=(this, after))
+            place = 1 / after.value ** (2 if this.value == 1 else 1)
+            yield replace(part, place=min(PART, place), parts=(this, after))
             i += 2
             continue
         if numbers and _TO.fullmatch(between):
@@ -173,6 +178,14 @@ def _joined(text: str, mentions: list[Mention]) -> Iterator[Mention]:
         else:
             yield this
         i += 1
+
+
+def _is_part_of(this: Mention, whole: Mention) -> bool:
+    """Return whether two numbers can be a part of a whole: two of five, one in twenty-five."""
+    if whole.value in _WHOLES:
+        return 0 < this.value < whole.value
+    is_whole = whole.value == int(whole.value) and 1 < whole.value <= _MOST_PARTS
+    return this.value == 1 and is_whole and whole.unit not in _TIMES
 
 
 def _with_unit_of(this: Mention, after: Mention | None, *, is_range_start: bool) -> Mention:

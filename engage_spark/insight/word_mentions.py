@@ -52,13 +52,18 @@ _ROMAN = re.compile(
     rf"|(?P<any>[ivxlcdm]{{1,15}}|[IVXLCDM])(?=\s*(?:%|‰|per\s?cent\b|pct\b|percentage\b))"
     rf"|(?P<counted>[ivxlcdm]{{2,15}})(?=\s+{_PEOPLE}\b))"
 )
-"""Roman numerals: capitals wherever they stand, and others before a percent sign or what is counted."""
-_NO_ROMAN = frozenset(("CI", "CV", "CD", "DC", "MD", "MI", "MC", "MIX", "XL", "XXL"))
-"""Capitals that are abbreviations."""
+"""What may be Roman numerals: capitals anywhere, others before a percent sign or what is counted."""
+_PERCENT = re.compile(r"\s*(?:%|‰|per\s?cent\b|pct\b|percentage\b)")
+_PEOPLE_BEHIND = re.compile(rf"\s+{_PEOPLE}\b")
+_LONG_ROMAN = 4
+"""Letters from which on a numeral of any letters is no abbreviation, as ML, CLV and MIX are."""
+_SECOND = r"\s+seconds?\s+(?!(?:place|rank|position|row|line|in|of|and|or|to|is|are|was|were)\b)(?=[a-z])"
+"""The unit between a number and a noun, as in a thirty second visit, which no thirty-second rank is."""
 _WORDS = re.compile(
     rf"\b(?:(?P<score>(?:(?:an?|{WORD_NUMBER})[\s-]+|two|three|four)score(?=\s+(?:of\s+)?{_PEOPLE}\b))"
     rf"|(?P<couple>an?\s+(?:couple|pair)\s+of(?=\s+{_PEOPLE}\b))"
     rf"|(?P<decade>{'|'.join(DECADES)})"
+    rf"|(?P<seconds>{_WORD}(?:[\s-]+(?:and\s+)?{_WORD})*(?={_SECOND}))"
     rf"|(?P<rank>{_RANKS})"
     rf"|(?P<fraction>(?:(?:an?|{WORD_NUMBER}|\d+)[\s-]+)?(?:{'|'.join(FRACTIONS)})s?)"
     rf"|(?P<multiple>{'|'.join(MULTIPLES)})"
@@ -68,6 +73,8 @@ _WORDS = re.compile(
     rf"|(?P<ordinal>{'|'.join(sorted(ORDINALS, key=len, reverse=True))}))\b",
     re.IGNORECASE,
 )
+_BEFORE_SECOND = re.compile(rf"(?:\d|\b{_WORD})\s+$", re.IGNORECASE)
+_IS_SECOND = re.compile(_SECOND, re.IGNORECASE)
 _MIXED = re.compile(
     rf"(?<![\w./,'])(?P<sign>(?<![%)\0])[-−+±]\s?)?(?P<money>[$€£¥]\s*)?"
     rf"(?:(?P<whole>\d{{1,3}}(?:,\d{{3}}){{1,9}}|\d{{1,{LONGEST}}}|{_WORD}(?:[\s-]+(?:and\s+)?{_WORD}){{0,9}})"
@@ -127,6 +134,10 @@ def _of_words(text: str, match: re.Match[str]) -> Mention | None:
         mention = number_mention(text, start, end, value, Decimal(1), unit_kind=UnitKind.TIMES)
     elif match["vague"]:
         mention = _vague(text, start, end, words)
+    elif match["seconds"] and words != "one":
+        mention = number_mention(text, start, end, number_of_words(words), Decimal(1))
+    elif words == "second" and _BEFORE_SECOND.search(text[:start]) and _IS_SECOND.match(f" {text[start:]}"):
+        mention = None  # the unit of the number before it
     elif match["rank"] or match["ordinal"]:
         value = Decimal(ORDINALS[words])
         mention = Mention(kind=MentionKind.ORDINAL, text=match[0], start=start, end=end, value=value)
@@ -157,12 +168,16 @@ def _vague(text: str, start: int, end: int, words: str) -> Mention | None:
 
 
 def roman_mentions(text: str) -> Iterator[Mention]:
-    """Yield what is written in Roman numerals, where these are no abbreviation."""
+    """Yield what is written in Roman numerals, where these are no abbreviation: before a percent sign, of
+    four letters and more, or of I, V and X alone; IV (an instrumental variable) before what is counted.
+    """
     for match in _ROMAN.finditer(text):
         value = number_of_roman(match[0])
-        is_counted = re.match(rf"\s*(?:%|per\s?cent|{_PEOPLE}\b)", text[match.end() :])
+        is_small = set(match[0].upper()) <= set("IVX")
+        is_counted = match[0].upper() != "IV" or _PEOPLE_BEHIND.match(text, match.end())
+        is_numeral = bool(_PERCENT.match(text, match.end())) or len(match[0]) >= _LONG_ROMAN
         behind_digits = re.search(r"\d\s*$", text[: match.start()])  # 5 mm, 3 M customers
-        if value is not None and not behind_digits and (is_counted or match[0] not in _NO_ROMAN):
+        if value is not None and not behind_digits and (is_numeral or (is_small and is_counted)):
             yield number_mention(text, match.start(), match.end(), Decimal(value), Decimal(1))
 
 

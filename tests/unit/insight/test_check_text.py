@@ -95,6 +95,7 @@ ACCEPTED = [
     "The engagement scores of customers and the score of a customer are positive (95% CI).",
     "7,412 of 99,873 customers; 5 of 99,873 customers",
     "a couple of days ago, a pair of metrics, CD and DC, MIX, the Vitamin C level",
+    "ML and CLV by CLI: CX, DX, MCC, MM, MD, CM; an IV estimate of the MIX; ML customers, CLV per customer",
     "The 30-day churn is 37.9%; sessions of the last 7 days are 8.68, ±0.0277; 37.9% ± 0.30%.",
     "1. Urban: 35.1%\n2. 60+: 29.9%\n3) 25 to <35: 41.2%",
     "## 1. Summary\n37.9% churn (2025).",
@@ -189,10 +190,14 @@ REJECTED = {
             "MCMXC",
             "about xv customers",
             "X% of them",
+            "XVIII of them",
+            "about IV customers",
+            "Stage VIII",
+            "CM% of them",
         ),
         Complaint.NO_EVIDENCE,
     ),
-    "Stage IV of XXXVIII": Complaint.NO_EVIDENCE,
+    "Stage IV of XXXVIII": Complaint.ANOTHER_UNIT,
     **dict.fromkeys(
         ("XXXVIII customers", "a score of customers", "3 customers, where the table has 3 segments"),
         Complaint.ANOTHER_UNIT,
@@ -410,3 +415,53 @@ def test_counts_of_one_another_are_each_a_figure() -> None:
 )
 def test_roman_numerals_are_numbers_where_they_are_well_formed(letters: str, number: int | None) -> None:
     assert number_of_roman(letters) == number
+
+
+def problems_of(text: str, *facts: Evidence) -> list[str]:
+    return [p.text for p in check_text(text, [Answer(tool="t", arguments={}, facts=facts)])]
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("1 in 25, one in twenty-five customers, 1 of every 25", 0.04),
+        ("1 in 50", 0.0199),
+        ("one in fifteen customers", 0.0667),
+        ("about 1 in 40", 0.0245),
+        ("1 in 1,000", 0.001),
+    ],
+)
+def test_one_in_any_number_is_a_share(text: str, share: float) -> None:
+    assert problems_of(text, fact("x", share, "share")) == []
+    assert problems_of(text, fact("x", share * 1.1, "share"))
+    assert problems_of(text, fact("x", share / 1.1, "share"))
+
+
+def test_parts_of_a_whole_are_counts_and_no_other_numbers_of_the_evidence() -> None:
+    mean = fact("visits", 2.0, "visits", lower=1.0, upper=5.0)
+    assert problems_of("2 in 5 churned", mean) == ["2 in 5"]
+    assert problems_of("two of five", mean, fact("others", 5.0, "visits")) == ["two of five"]
+    assert problems_of("1 in 25 churned", fact("a", 1.0), fact("b", 0.5, lower=0.1, upper=25.0)) == [
+        "1 in 25"
+    ]
+    assert problems_of("2 in 5 churned", fact("churn", 0.4, "share")) == []
+    assert problems_of("2 of 5 checks failed", fact("failed", 2, "checks"), fact("all", 5, "checks")) == []
+    assert problems_of("2 of 5 customers", fact("missing values", 2, "customers", n=5)) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["a thirty second visit", "thirty second visits", "a 30 second visit", "visits of thirty seconds"]
+)
+def test_seconds_between_a_number_and_a_noun_are_no_rank(text: str) -> None:
+    assert problems_of(text, fact("duration", 30, "seconds")) == []
+    assert problems_of(text, fact("duration", 40, "seconds"))
+
+
+def test_a_rank_of_two_words_stays_one() -> None:
+    for text in (
+        "the thirty-second",
+        "in the thirty second place",
+        "thirty second in rank",
+        "the second visit",
+    ):
+        assert problems_of(text, fact("duration", 30, "seconds")), text
