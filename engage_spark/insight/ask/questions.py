@@ -55,6 +55,29 @@ _BARE_KEY = re.compile(
 )
 """A key without a word that says so: letters and digits, or a number behind what is asked of one customer."""
 _NO_KEY = re.compile(r"(?:[a-z]-?\d|p\d{1,2}|fy\d+|\d+[a-z]{1,2}|\d+e\d+|top-?\d+)", re.IGNORECASE)
+_LAST_WORD = re.compile(r"(?P<word>[^\W\d_]+)\W*$")
+_NEXT_WORD = re.compile(r"\s+(?P<word>[^\W\d]\w*)")
+_OF_A_TIME = frozenset(
+    ("after", "since", "in", "during", "before", "until", "from", "at", "on", "by", "under")
+)
+_AUXILIARIES = frozenset(
+    (
+        "did",
+        "does",
+        "do",
+        "will",
+        "would",
+        "might",
+        "may",
+        "could",
+        "can",
+        "should",
+        "has",
+        "had",
+        "to",
+        "and",
+    )
+)
 _OF_ONE = re.compile(rf"(?i:{EXPLAIN.pattern}|{SIMILAR.pattern}|{CONTACT.pattern})")
 _KEY_ALONE = re.compile(r"\s*(?:(?:and|what about|how about|or)\s+)?#?[\w-]+\s*[?.!]*\s*", re.IGNORECASE)
 _VERBS = CLOSED | LIGHT_VERBS | DOING_VERBS
@@ -168,7 +191,9 @@ def _take_customer(reading: Reading, text: str) -> str:
     "is called."""
     match = _key_of_the_pattern(reading, text) or _key_behind_its_name(reading, text)
     if match is None and (_OF_ONE.search(text) or _KEY_ALONE.fullmatch(text)):
-        bare = (m for m in _BARE_KEY.finditer(text) if _may_be_key(reading, m["key"]))
+        bare = (
+            m for m in _BARE_KEY.finditer(text) if _may_be_key(reading, m["key"]) and _is_of_one(reading, m)
+        )
         match = next(bare, None) or _number_behind_its_name(reading, text)
     if match is None:
         return text
@@ -193,6 +218,23 @@ def _may_be_key(reading: Reading, key: str) -> bool:
     letters = re.sub(r"[\W\d_].*", "", key).lower()
     known = {english.meaning(letters), letters} & (reading.terms.words | frozenset(english.MEANINGS))
     return not (known and len(letters) > 2) and not _NO_KEY.fullmatch(key)
+
+
+def _is_of_one(reading: Reading, key: re.Match[str]) -> bool:
+    """Return whether a key is whom a question is about: not when something was, as in after COVID-19, and no
+    kind of customers or of a metric, as in B2B churn; a verb may follow, as in why did M0003 churn.
+    """
+    before = _LAST_WORD.search(key.string[: key.start()])
+    after = _NEXT_WORD.match(key.string, key.end())
+    last, following = (m["word"].lower() if m else "" for m in (before, after))
+    terms, means = reading.terms, english.meaning(following)
+    earlier = {english.meaning(w.lower()) for w in key.string[: key.start()].split()}
+    if last in _OF_A_TIME or (last == "with" and earlier & terms.name_words):
+        return False
+    if means in terms.entity_words or following in terms.entity_words:
+        return False
+    is_of_metric = means in terms.name_words or following in terms.vocabulary.metrics
+    return not is_of_metric or last in _AUXILIARIES or following.endswith(("ing", "ed"))
 
 
 def _number_behind_its_name(reading: Reading, text: str) -> re.Match[str] | None:

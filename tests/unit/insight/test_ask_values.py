@@ -138,6 +138,31 @@ def test_other_words_with_digits_are_no_keys(question: str) -> None:
     assert "customer" not in getattr(conversation.route(question), "arguments", {})
 
 
+@pytest.mark.parametrize(
+    ("question", "strange"),
+    [
+        ("Why is B2B churn so high?", "B2B"),
+        ("explain B2B churn", "B2B"),
+        ("Why do B2B users churn?", "B2B"),
+        ("Why did churn rise after COVID-19?", "after, COVID"),
+        ("Why has churn risen since COVID-19?", "COVID"),
+        ("Why did churn go up with GPT4?", "GPT4"),
+    ],
+)
+def test_a_word_with_digits_that_is_not_who_is_asked_for_is_named_as_unknown(
+    question: str, strange: str
+) -> None:
+    assert declined(names_of("engagement.yaml"), question) == f"nothing is known of {strange}"
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Why did W2W churn?", "Why is W2W churning?", "explain W2W", "How likely is W2W to churn?", "why W2W?"],
+)
+def test_a_key_that_is_who_is_asked_for_is_taken_without_a_pattern(question: str) -> None:
+    assert called(names_of("engagement.yaml"), question)[1]["customer"] == "W2W"
+
+
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Names:
     """The gym with words of its own for fields and values."""
