@@ -47,12 +47,15 @@ def is_gate_of_few(contract: Contract, claim: ClaimSpec, row: Row) -> bool:
 
 
 def rules_of_few(entity: Table, results: Sequence[Row]) -> frozenset[str]:
-    """Return the rules that fewer than 20 customers broke who are in the lake nevertheless: they may be a
-    segment that is hidden, such as those without a value. Whom a critical rule put aside is in none.
+    """Return the rules that fewer than 20 customers broke who are in the lake nevertheless, or kept: they may
+    be a segment that is hidden, such as those without a value. Whom a critical rule put aside is in none.
     """
     gates = {g.name for g in entity.gates}
     return frozenset(
         r["rule_name"]
         for r in results
-        if r["rule_name"] not in gates and r["severity"] != Severity.CRITICAL and is_small(r["violations"])
+        if r["rule_name"] not in gates
+        and r["severity"] != Severity.CRITICAL
+        and r["violations"] is not None
+        and (is_small(r["violations"]) or is_small(r["rows_checked"] - r["violations"]))
     )

@@ -42,18 +42,21 @@ def small_claims(rows: Sequence[Row]) -> frozenset[str]:
 
 
 def without_few_broken(rows: Iterable[Row], spec: AnalyticsSpec) -> list[dict[str, Any]]:
-    """Return rows of claims without the share of customers who break a check, where they are fewer than 20;
-    the explanation has no count so small.
+    """Return rows of claims without the share of customers who break a check, where they are fewer than 20,
+    or those who pass it are; the explanation has no count so small.
     """
     kinds = (ClaimKind.RULES, ClaimKind.MISSING)
     of_customers = {c.name for c in spec.claims if c.kind in kinds and c.table == spec.entity}
     none = dict.fromkeys(("measured", "lower", "upper"))
-    return [
-        {**r, **none}
-        if r["claim"] in of_customers and r["measured"] and is_small(round(r["measured"] * r["n"] / 100))
-        else dict(r)
-        for r in rows
-    ]
+    return [{**r, **none} if r["claim"] in of_customers and _is_of_few(r) else dict(r) for r in rows]
+
+
+def _is_of_few(row: Row) -> bool:
+    """Return whether a percentage of customers stands for few, or leaves few."""
+    if row["measured"] is None:
+        return False
+    hits = round(row["measured"] * row["n"] / 100)
+    return is_small(hits) or is_small(row["n"] - hits)
 
 
 def _has_small_group(row: Row) -> bool:

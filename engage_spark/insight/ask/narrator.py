@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from engage_spark.insight.evidence import EVERYONE, Answer, ColumnRole, Evidence, Value
+from engage_spark.numerics.suppression import SMALLEST_GROUP
 
 MOST_LINES = 8
 """Rows of a table that are said."""
@@ -32,6 +33,8 @@ _MISSING = "missing values"
 _ROWS = "rows of "
 _QUANTILE = " quantile"
 _PAYS, _PAYS_FROM = "a contact pays", "from which a contact pays"
+_FOR_A_MEDIAN = 2 * SMALLEST_GROUP
+"""Customers from which on enough lie on both sides of the median."""
 _CUSTOMER = "the customer"
 """The filter of figures on the one who was asked for."""
 
@@ -74,14 +77,15 @@ def plain_number(value: float) -> str:
 def narrate(answer: Answer, *, lead: Sequence[str] = ()) -> str:
     """Return an answer in sentences: what was asked for, the table, how to read it, and its source.
 
-    `lead` is said first, and not once more.
+    `lead` is said first, and not once more. Rows that read alike are each one.
     """
-    parts = [*lead, *_SAYINGS.get(answer.tool, _facts)(answer), *_table(answer)]
-    if len(parts) == len(lead):
+    sayings, table = [*_SAYINGS.get(answer.tool, _facts)(answer)], [*_table(answer)]
+    if not sayings and not table:
         why = "" if answer.notes else ": nobody was counted for this"
-        parts.append(f"There is nothing to show{why}{'.' if not answer.notes else ', for this reason:'}")
-    parts += answer.notes
-    return "\n".join([*dict.fromkeys(parts), *_sources(answer)])
+        sayings.append(f"There is nothing to show{why}{'.' if not answer.notes else ', for this reason:'}")
+    sentences = [*dict.fromkeys([*lead, *sayings])]
+    notes = (note for note in dict.fromkeys(answer.notes) if note not in sentences)
+    return "\n".join([*sentences, *table, *notes, *_sources(answer)])
 
 
 def _facts(answer: Answer) -> Iterator[str]:
@@ -301,17 +305,22 @@ def _line(answer: Answer, row: tuple[Value, ...]) -> str:
 
 
 def _why_empty(answer: Answer, row: tuple[Value, ...]) -> str:
-    """Say why a row has no values."""
+    """Say why a row has no values: few customers are the reason only where they are few."""
     n = answer.cell(row, "n")
     if n == 0:
         return "nobody has a value"
-    return f"too few customers to show this (n = {n:,})" if isinstance(n, int) else "not known"
+    if not isinstance(n, int):
+        return "not known"
+    enough = _FOR_A_MEDIAN if answer.tool == "distribution" else SMALLEST_GROUP
+    return f"{'too few customers to show this' if n < enough else 'not known'} (n = {n:,})"
 
 
 def _values(answer: Answer, row: tuple[Value, ...]) -> Iterator[str]:
     evidence = list(answer.evidence_of(row)) if answer.origin is not None else []
-    left_out = _LEFT_OUT.get(answer.tool, frozenset()) | {"n"}
-    shown = [e for e in evidence if e.label.split(": ")[-1] not in left_out] or evidence
+    left_out = _LEFT_OUT.get(answer.tool, frozenset())
+    values = [c.name for c in answer.columns if c.role is ColumnRole.VALUE and c.name != "n"]
+    of_values = [e for e in evidence if not values or e.label.split(": ")[-1] != "n"]
+    shown = [e for e in of_values if e.label.split(": ")[-1] not in left_out] or of_values
     for i, fact in enumerate(shown):
         measure = fact.label.split(": ")[-1]
         value = str(fact.value)

@@ -50,10 +50,13 @@ def test_a_share_of_customers_that_break_a_check_is_not_told_of_few() -> None:
     rows = [
         {"claim": c.name, "measured": share, "lower": share, "upper": share, "n": 1000, "explanation": "e"}
         for c in of_checks
-        for share in (0.0, 0.7, 7.0)
+        for share in (0.0, 0.7, 7.0, 99.3, 100.0)
     ]
     shown = without_few_broken(rows, spec)
-    for table, expected in ((spec.entity, {0.0, 7.0, None}), ("interactions", {0.0, 0.7, 7.0})):
+    for table, expected in (
+        (spec.entity, {0.0, 7.0, 100.0, None}),
+        ("interactions", {0.0, 0.7, 7.0, 99.3, 100.0}),
+    ):
         names = {c.name for c in of_checks if c.table == table}
         assert names and {r["measured"] for r in shown if r["claim"] in names} == expected
     assert all(r["explanation"] == "e" for r in shown)

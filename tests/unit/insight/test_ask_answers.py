@@ -6,6 +6,7 @@ import io
 import json
 import random
 import re
+from datetime import date
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from engage_spark.errors import EngageError, UsageError
 from engage_spark.insight import Answer, Column, ColumnRole, Insight, check_text
 from engage_spark.insight.ask import Conversation, SpokenReply
 from engage_spark.insight.ask.narrator import narrate, number
+from engage_spark.insight.evidence import Origin
 from engage_spark.insight.failures import BadArgumentError, SuppressedError
 from tests.support.golden_questions import QUESTIONS, questions_of
 from tests.support.paths import ROOT
@@ -307,3 +309,32 @@ def test_what_is_empty_is_said_with_its_reason(gym: Insight) -> None:
     assert "not known, since nobody has a value" in trial
     assert "among the customer" not in reply_to(gym, "explain member M0003").text
     assert "Rows read in the delivery: 600 rows." in reply_to(gym, "which rules failed?").text
+
+
+def table_of(rows: tuple[tuple[Any, ...], ...], *, tool: str = "distribution") -> Answer:
+    return Answer(
+        tool=tool,
+        arguments={"metric": "minutes"},
+        columns=(Column(name="plan", role=ColumnRole.GROUP), Column(name="p50"), Column(name="n")),
+        rows=rows,
+        origin=Origin(table="t", version=1, run="r", as_of=date(2025, 10, 21)),
+    )
+
+
+def test_rows_that_read_alike_are_each_one() -> None:
+    text = narrate(table_of((("A", 5.0, 50), ("A", 5.0, 50))), lead=("- A: p50 5 (n = 50)",))
+    assert text.count("- A: p50 5") == 3
+
+
+@pytest.mark.parametrize(
+    ("tool", "n", "why"),
+    [
+        ("distribution", 39, "too few customers to show this (n = 39)"),
+        ("distribution", 100_000, "not known (n = 100,000)"),
+        ("compare_segments", 19, "too few customers to show this (n = 19)"),
+        ("compare_segments", 39, "not known (n = 39)"),
+        ("distribution", 0, "nobody has a value"),
+    ],
+)
+def test_few_customers_are_a_reason_only_where_they_are_few(tool: str, n: int, why: str) -> None:
+    assert f"- A: {why}" in narrate(table_of((("A", None, n),), tool=tool)).splitlines()

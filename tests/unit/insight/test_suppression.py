@@ -306,14 +306,20 @@ def test_few_missing_values_are_not_told_beside_the_number_of_customers(tmp_path
     assert FEW_MISSING_NOTE in changes.notes
 
 
-def test_rules_that_few_customers_of_the_lake_broke_do_not_tell_how_many() -> None:
+def test_rules_that_few_customers_of_the_lake_broke_or_kept_do_not_tell_how_many() -> None:
     results = [
-        {"rule_name": name, "severity": severity, "violations": n}
-        for name, severity, n in (("a", "warning", 7), ("b", "warning", 20), ("c", "critical", 7))
+        {"rule_name": name, "severity": severity, "violations": n, "rows_checked": 600}
+        for name, severity, n in (
+            ("a", "warning", 7),
+            ("b", "warning", 20),
+            ("c", "critical", 7),
+            ("d", "warning", 0),
+            ("e", "warning", 593),
+            ("f", "warning", 580),
+            ("g", "info", 600),
+        )
     ]
-    assert rules_of_few(CONTRACT.entity, [*results, results[0] | {"rule_name": "d", "violations": 0}]) == {
-        "a"
-    }
+    assert rules_of_few(CONTRACT.entity, results) == {"a", "e"}
 
 
 def test_a_page_of_statistics_does_not_tell_how_few_lack_a_value(tmp_path: Path) -> None:
