@@ -24,7 +24,7 @@ from engage_spark.insight.session import Insight
 from engage_spark.insight.tools.common import FEW_MISSING_NOTE
 from engage_spark.insight.vocabulary import Vocabulary
 from engage_spark.masking import cut, one_line
-from engage_spark.numerics.suppression import SMALLEST_GROUP
+from engage_spark.numerics.suppression import SMALLEST_GROUP, coarse
 from engage_spark.text_files import write_text
 
 _STATEMENTS = ("statements", "Statements about the data")
@@ -217,32 +217,39 @@ def _statements(claims: Sequence[ClaimSpec], insight: Insight | None) -> list[st
 
 def _statistics(words: Vocabulary, insight: Insight) -> list[str]:
     lines = ["As the tools gave them when the pack was written; ask again for figures of today.", ""]
-    lines += ["## All customers", "", *_lines(insight.call("describe", {})), ""]
+    everybody = insight.call("describe", {})
+    whole = next((f.value for f in everybody.facts if f.label == CUSTOMERS and isinstance(f.value, int)), 1)
+    lines += ["## All customers", "", *_lines(everybody, whole), ""]
     for name in words.metrics:
-        lines += [f"## {name}", "", *_answered(insight, "describe", {"metric": name}), ""]
+        lines += [f"## {name}", "", *_answered(insight, "describe", {"metric": name}, whole), ""]
     return lines
 
 
-def _answered(insight: Insight, tool: str, arguments: dict[str, Any]) -> list[str]:
+def _answered(insight: Insight, tool: str, arguments: dict[str, Any], whole: int = 1) -> list[str]:
     """Return the figures of an answer as lines, or why there are none."""
     try:
-        return _lines(insight.call(tool, arguments))
+        return _lines(insight.call(tool, arguments), whole)
     except EngageError as e:
         return [f"Not known: {_text(e.message)}."]
 
 
-def _lines(answer: Answer) -> list[str]:
+def _lines(answer: Answer, whole: int) -> list[str]:
+    """Return an answer as lines; `whole` is the number of customers, which the page has, too: beside it,
+    neither n nor all digits of a mean are told where few lack a value.
+    """
     more = [f"There is more; ask {answer.tool}."] if answer.truncated else []
-    has_n = FEW_MISSING_NOTE not in answer.notes  # the page has the number of customers, too
-    facts = [_fact(fact, has_n=has_n or fact.label == CUSTOMERS) for fact in answer.facts]
+    has_n = FEW_MISSING_NOTE not in answer.notes
+    facts = [_fact(fact, whole=None if has_n or fact.label == CUSTOMERS else whole) for fact in answer.facts]
     return [*_rows(answer), *more, *facts, *(_text(note) for note in answer.notes)]
 
 
-def _fact(fact: Evidence, *, has_n: bool) -> str:
+def _fact(fact: Evidence, *, whole: int | None) -> str:
+    has_n = whole is None
     is_shown = has_n and fact.lower is not None
     interval = f", 95% interval {fact.lower:g} to {fact.upper:g}" if is_shown else ""
     n = f", n = {fact.n}" if has_n and fact.n is not None else ""
-    value = f"{fact.value:g}" if isinstance(fact.value, float) else _text(fact.value)
+    figure = coarse(fact.value, whole) if whole is not None and isinstance(fact.value, float) else fact.value
+    value = f"{figure:g}" if isinstance(figure, float) else _text(figure)
     unit = f" {fact.unit}" if fact.unit else ""
     return (
         f"- {_text(fact.label)}: {value}{unit}{n}{interval} ({_text(fact.filter)}; "

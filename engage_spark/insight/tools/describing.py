@@ -29,7 +29,7 @@ from engage_spark.insight.tools.common import (
     unit_of,
 )
 from engage_spark.numerics import sketches
-from engage_spark.numerics.suppression import SMALLEST_GROUP
+from engage_spark.numerics.suppression import SMALLEST_GROUP, coarse
 from engage_spark.pipelines.stages import ANALYTICS_STATES
 
 ORDERS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
@@ -97,8 +97,8 @@ def _of_metric(
     unit, parts = unit_of(words, metric), {"n": n, "filter": whom}
     label = f"{metric}: {measure_of(words, metric)}"
     estimate = estimate_of(words, metric, state)
-    if brief and lacks_for_few(state):
-        return [fact(origin, label, _rounded(estimate.value), unit=unit, filter=whom)]
+    if brief and state is not None and lacks_for_few(state):
+        return [fact(origin, label, coarse(estimate.value, n + state.nulls), unit=unit, filter=whom)]
     facts = [estimate_fact(origin, label, estimate, unit=unit, **parts)]
     if brief or state is None or not n:
         return facts
@@ -115,11 +115,6 @@ def _of_metric(
         for q, value in quantiles.items()
     ]
     return facts
-
-
-def _rounded(value: float | None) -> float | None:
-    """Return a value with three digits: all of them would tell of how many it is the mean."""
-    return None if value is None else float(f"{value:.3g}")
 
 
 def quantile_name(order: float) -> str:

@@ -40,7 +40,7 @@ from engage_spark.insight.tools.common import (
     suppressed,
     unit_of,
 )
-from engage_spark.numerics.suppression import is_small
+from engage_spark.numerics.suppression import coarse, coarse_ends, is_small
 
 _DIMENSION_OF_METRIC = {RETENTION: ACTIVE}
 """The metric that is counted for a row of cohorts."""
@@ -256,7 +256,10 @@ def what_changed(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     facts = [_whole_change(reader, origin, r) for r in wholes if metric or r["metric"] == CUSTOMERS]
     ordered = sorted((r for r in wholes if metric or r["metric"] != CUSTOMERS), key=_surety, reverse=True)
     few = set() if metric else _metrics_of_few_missing(reader, (previous, day), ordered)
-    rows = [_change_row(reader, r, has_n=r["metric"] not in few) for r in (parts if dimension else ordered)]
+    rows = [
+        _change_row(reader, r, whole=_fewer(reader, (previous, day)) if r["metric"] in few else None)
+        for r in (parts if dimension else ordered)
+    ]
     notes = [f"Compared with the snapshot of {previous}.", *notes_on(words, *([metric] if metric else []))]
     if dimension is not None and metric != CUSTOMERS:
         notes.append("mix and rate of all segments sum to the change of the whole.")
@@ -335,25 +338,39 @@ def _metrics_of_few_missing(
     return frozenset(r["metric"] for r in lines if any(lacks_for_few(of(r["metric"])) for of in wholes))
 
 
-def _change_row(reader: LakeReader, r: Row, *, has_n: bool = True) -> tuple[Value, ...]:
+def _fewer(reader: LakeReader, days: tuple[date, date]) -> int:
+    """Return the number of all customers on that of two days that has fewer."""
+    return min(reader.states(day).states.customers(ALL, ALL) for day in days)
+
+
+def _change_row(reader: LakeReader, r: Row, *, whole: int | None = None) -> tuple[Value, ...]:
+    """Return the row of a change. `whole` is the number of customers where n would tell how few of them lack
+    a value: the row is without n then, and its figures without the digits that tell it.
+    """
     is_count, is_whole = r["metric"] == CUSTOMERS, r["segment"] == ALL
     before, after = (r["n_before"], r["n_after"]) if is_count else (r["mean_before"], r["mean_after"])
+    lower, upper = r["change_lower"], r["change_upper"]
     verdict = None
     if is_whole and not is_count:
-        verdict = "changed" if is_clear(r["change_lower"], r["change_upper"]) else "no change can be told"
+        verdict = "changed" if is_clear(lower, upper) else "no change can be told"
+    figures = [before, after, r["change"], None if is_whole else r["mix"], None if is_whole else r["rate"]]
+    if whole is not None:
+        lower, upper = coarse_ends(lower, upper, whole)
+        figures = [coarse(figure, whole) for figure in figures]
+    before, after, change, mix, rate = figures
     return (
         r["metric"],
         None if is_whole else r["dimension"],
         None if is_whole else r["segment"],
         before,
         after,
-        r["change"],
-        r["change_lower"],
-        r["change_upper"],
-        None if is_whole else r["mix"],
-        None if is_whole else r["rate"],
+        change,
+        lower,
+        upper,
+        mix,
+        rate,
         unit_of(reader.words, r["metric"]),
-        r["n_before"] if has_n else None,
-        r["n_after"] if has_n else None,
+        r["n_before"] if whole is None else None,
+        r["n_after"] if whole is None else None,
         verdict,
     )

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from engage_spark.analytics.rollups import Grain
-from engage_spark.numerics.suppression import coarse, count_beside, is_small
+from engage_spark.numerics.suppression import coarse, coarse_ends, count_beside, is_small
 from engage_spark.report.charts import dots, lines
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import CUSTOMERS, WHOLE, Row, Source, texts
@@ -18,7 +18,7 @@ GRAINS = {
     "week": "against the week before",
     "month": "against the month before",
 }
-FEW_LACK = "Where a few lack a value, n is not shown."
+FEW_LACK = "Where a few lack a value, n is not shown, and figures have fewer digits, intervals wider ends."
 DRAWN, EXPLAINED, PERIODS, TRENDS = 20, 400, 60, 40
 """Changes drawn per grain, rows of explanations, periods of a trend, metrics with a trend."""
 
@@ -49,9 +49,10 @@ def changes(source: Source) -> PageSection:
             missing=f"No snapshot before {day} was analysed, so there is nothing to compare it with yet.",
             command="engage-spark analyze",
         )
-    whole = _without_few_lacking(whole)
+    counted = {r["grain"]: r for r in whole if r["metric"] == CUSTOMERS}
+    whole = [_without_few_lacking(r, counted.get(r["grain"])) for r in whole]
     grains = [g for g in GRAINS if any(r["grain"] == g for r in whole)]
-    clear = [r for r in whole if r["grain"] == grains[0] and _direction(r) in ("rise", "fall")]
+    clear = [r for r in whole if r["grain"] == grains[0] and r["direction"] in ("rise", "fall")]
     before = next(r["previous_date"] for r in whole if r["grain"] == grains[0])
     lead = [
         f"From {before} to {day}, {len(clear):,} of {sum(r['grain'] == grains[0] for r in whole)} metrics "
@@ -74,17 +75,25 @@ def _values(row: Row, customers: Row | None) -> tuple[int | None, int | None]:
     return count_beside(row["n_before"], of["n_before"]), count_beside(row["n_after"], of["n_after"])
 
 
-def _without_few_lacking(whole: list[Row]) -> list[Row]:
-    """Take from means over all customers the digits that tell how few lack a value."""
-    counted = {r["grain"]: r for r in whole if r["metric"] == CUSTOMERS}
-    made = []
-    for r in whole:
-        customers, coarsened = counted.get(r["grain"], r), dict[str, float | None]()
-        for day, n in zip(("before", "after"), _values(r, counted.get(r["grain"])), strict=True):
-            if n is None:
-                coarsened[f"mean_{day}"] = coarse(r[f"mean_{day}"], customers[f"n_{day}"])
-        made.append(r | coarsened)
-    return made
+def _without_few_lacking(row: Row, customers: Row | None) -> Row:
+    """Return a change with its direction, and the `part` that mix and rate are together; where n of a day
+    would tell how few lack a value, without the digits that tell it, too: a mean of 301/993 is of 993.
+
+    `customers` is the row that counts the same group.
+    """
+    mix, rate = row.get("mix"), row.get("rate")
+    made = row | {
+        "direction": _direction(row),
+        "part": None if mix is None or rate is None else mix + rate,
+    }
+    if row["metric"] == CUSTOMERS or None not in _values(row, customers):
+        return made
+    whole = min((customers or row)[n] for n in ("n_before", "n_after"))
+    low, high = coarse_ends(row["change_lower"], row["change_upper"], whole)
+    figures = ("mean_before", "mean_after", "change", "mix", "rate", "part")
+    return (
+        made | {n: coarse(made.get(n), whole) for n in figures} | {"change_lower": low, "change_upper": high}
+    )
 
 
 def _direction(row: Row) -> str:
@@ -133,7 +142,7 @@ def _figure(source: Source, whole: list[Row], grains: list[str], day: date) -> F
                     "low": None if r["change_lower"] is None else r["change_lower"] / before,
                     "high": None if r["change_upper"] is None else r["change_upper"] / before,
                     "n": _values(r, counted.get(grain))[1],
-                    "group": _direction(r),
+                    "group": r["direction"],
                 }
             )
     basis = Basis(
@@ -184,7 +193,7 @@ def _table(source: Source, whole: list[Row], day: date) -> Grid:
             r["change"],
             (r["change_lower"], r["change_upper"]),
             _relative(r),
-            _direction(r),
+            r["direction"],
             source.unit(r["metric"]),
             *_values(r, counted.get(r["grain"])),
         )
@@ -228,10 +237,14 @@ def _explained(source: Source, whole: list[Row], day: date) -> list[Figure | Gri
     rows = [r for r in rows if r["metric"] != CUSTOMERS]
     hidden = source.hidden_of_metric(rows, "n_before", "n_after")
     shown = [r for r in rows if (r["dimension"], r["segment"], r["metric"]) not in hidden]
-    shown = [r for r in shown if r["mix"] is not None and r["rate"] is not None]
+    shown = [
+        _without_few_lacking(r, counted.get((r["dimension"], r["segment"])))
+        for r in shown
+        if r["mix"] is not None and r["rate"] is not None
+    ]
     ordered = sorted(
         shown,
-        key=lambda r: (metrics.index(r["metric"]), -abs(r["mix"] + r["rate"]), r["dimension"], r["segment"]),
+        key=lambda r: (metrics.index(r["metric"]), -abs(r["part"]), r["dimension"], r["segment"]),
     )
     per_metric: dict[str, list[Row]] = defaultdict(list)
     for r in ordered:
@@ -256,7 +269,7 @@ def _explained(source: Source, whole: list[Row], day: date) -> list[Figure | Gri
                     r["metric"],
                     r["dimension"],
                     r["segment"],
-                    r["mix"] + r["rate"],
+                    r["part"],
                     r["mix"],
                     r["rate"],
                     source.unit(r["metric"]),

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from engage_spark.contract import Field, GraphRole, Table, TableKind
-from engage_spark.numerics.suppression import SMALLEST_GROUP
+from engage_spark.numerics.suppression import SMALLEST_GROUP, coarse, coarse_ends, count_beside, is_small
 from engage_spark.reader.query import quoted
 from engage_spark.report.charts import histogram
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
@@ -65,7 +65,7 @@ def graph(source: Source) -> PageSection:
         )
     parts: list[Figure | Grid] = [part for table in tables for part in _spread(source, table)]
     if source.days("graph_comparison"):
-        parts.append(_comparison(source))
+        parts.append(_comparison(source, tables[0]))
     if not parts:
         return PageSection(key="graph", title="Graph", missing=_WITHOUT_NUMBERS)
     return PageSection(
@@ -94,7 +94,7 @@ def _spread(source: Source, table: Table) -> list[Figure | Grid]:
         basis=basis,
         notes=[
             "Smallest and largest values are one person's, so they are not shown. Where a few values are "
-            "null, n and the share of nulls are not shown."
+            "null, n and the share of nulls are not shown, and the other figures have fewer digits."
         ],
     )
     bins = _bins(source, table, fields, facts, day)
@@ -158,8 +158,10 @@ def _spread_row(field: Field, facts: Row, i: int) -> tuple[Any, ...]:
         for q, share in zip(facts[f"q{i}"] or [], _QUANTILES, strict=False)
     ]
     quantiles += [None] * (len(_QUANTILES) - len(quantiles))
-    nulls = (None, None) if 0 < rows - n < SMALLEST_GROUP else (n, (rows - n) / rows)
-    return (field.name, unit, *nulls, facts[f"m{i}"], facts[f"s{i}"], *quantiles, field.description)
+    figures, nulls = [facts[f"m{i}"], facts[f"s{i}"], *quantiles], (n, (rows - n) / rows)
+    if is_small(rows - n):
+        return (field.name, unit, None, None, *(coarse(x, rows) for x in figures), field.description)
+    return (field.name, unit, *nulls, *figures, field.description)
 
 
 def _bins(
@@ -167,8 +169,12 @@ def _bins(
 ) -> list[dict[str, Any]]:
     """Count the values of each field in bins of equal width, in one scan; merge bins that are too small."""
     ends: dict[int, tuple[float, float]] = {}
+    rows_of = int(facts["rows"])
     for i in range(len(fields)):
         between = histogram_ends(int(facts[f"n{i}"]), facts[f"q{i}"] or ())
+        if between is not None and is_small(rows_of - int(facts[f"n{i}"])):
+            high, low = coarse_ends(between[1], between[0], rows_of)  # inwards, so that as many lie beyond
+            between = (low, high) if low is not None and high is not None and low < high else None
         if between is not None:
             ends[i] = between
     if not ends:
@@ -184,8 +190,8 @@ def _bins(
     rows = []
     for i, (low, high) in ends.items():
         counts, width, n = [0] * BINS, (high - low) / BINS, int(facts[f"n{i}"])
-        if 0 < int(facts["rows"]) - n < SMALLEST_GROUP:
-            n = int(facts["rows"])  # a share of those with a value would tell how many lack one
+        if is_small(rows_of - n):
+            n = rows_of  # a share of those with a value would tell how many lack one
         for at, size in counted[f"h{i}"] or []:
             counts[int(at)] = int(size)
         for first, last, size in merged_bins(counts):
@@ -229,8 +235,16 @@ def merged_bins(counts: Sequence[int]) -> list[tuple[int, int, int]]:
     return merged
 
 
-def _comparison(source: Source) -> Grid:
-    rows = source.of_day("graph_comparison", order="field_name")
+def _comparison(source: Source, table: Table) -> Grid:
+    """Compare fields of all customers; where a few lack a value, without the figures that tell how few."""
+    day = source.day(table.name)
+    counted = source.ask(
+        f"SELECT count(*) AS rows FROM {quoted(table.name)} WHERE snapshot_date = DATE '{day}'"  # noqa: S608 (a name of the contract, quoted)
+    )
+    rows = [
+        _without_few_lacking(r, int(counted[0]["rows"]))
+        for r in source.of_day("graph_comparison", order="field_name")
+    ]
     return Grid(
         title="What the delivery gives, and what the graph measures",
         columns=(
@@ -248,7 +262,7 @@ def _comparison(source: Source) -> Grid:
             (
                 r["field_name"],
                 source.unit(r["field_name"]),
-                r["rows_compared"],
+                r["shown_n"],
                 r["spearman"],
                 r["mean_given"],
                 r["mean_measured"],
@@ -265,3 +279,11 @@ def _comparison(source: Source) -> Grid:
             as_of=source.day("graph_comparison"),
         ),
     )
+
+
+_COMPARED = ("spearman", "mean_given", "mean_measured", "mean_difference", "given_p50", "measured_p50")
+
+
+def _without_few_lacking(row: Row, whole: int) -> Row:
+    n = count_beside(row["rows_compared"], whole)
+    return row | {"shown_n": n} | ({} if n is not None else {c: coarse(row[c], whole) for c in _COMPARED})

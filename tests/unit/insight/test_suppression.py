@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import replace
 from datetime import date
@@ -299,10 +300,13 @@ def test_few_missing_values_are_not_told_beside_the_number_of_customers(tmp_path
         numbers = {x for f in answer.facts for x in (f.value, f.n) if isinstance(x, int)}
         assert not {a - b for a in numbers for b in numbers} & set(range(1, 20)), arguments
     (rate,) = (f for f in insight.call("describe").facts if f.label == "cancelled: rate")
-    assert (rate.n, rate.lower) == (None, None) and rate.value == round(rate.value, 3)
+    assert (rate.n, rate.lower) == (None, None) and rate.value == round(rate.value, 2)
     changes = insight.call("what_changed", {})
     of_cancelled = next(r for r in rows_of(changes) if r["metric"] == "cancelled")
     assert (of_cancelled["n"], of_cancelled["before_n"]) == (None, None)
+    figures = [of_cancelled[f] for f in ("before", "after", "change", "change_lower", "change_upper")]
+    assert figures == [round(x, 2) for x in figures], "of 600, so that no figure is of one n alone"
+    assert of_cancelled["change_lower"] <= of_cancelled["change"] <= of_cancelled["change_upper"]
     assert FEW_MISSING_NOTE in changes.notes
 
 
@@ -331,3 +335,5 @@ def test_a_page_of_statistics_does_not_tell_how_few_lack_a_value(tmp_path: Path)
     text = pages["statistics"]
     assert "customers: 600 customers, n = 600" in text
     assert "593" not in text and "minutes: mean: " in text
+    figures = re.findall(r"minutes: (?:mean|standard deviation): (-?[\d.]+)", text)
+    assert len(figures) == 2 and all(float(x) == round(float(x), 2) for x in figures), "of 600 customers"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import json
 import re
 import shutil
@@ -301,6 +303,10 @@ def test_a_few_nulls_cannot_be_counted(tmp_path: Path, full: SmallLake) -> None:
     (spread,) = (row for row in rows if row.count("<td") > 5)
     assert "data-v='395'" not in spread and "%</td>" not in spread
     assert bins and all(float(share) == int(n) / 400 for *_, n, share in bins)
+    figures = [float(x) for x in re.findall(r"data-v='(-?[\d.]+)'", spread)]
+    assert figures and all(x == round(x, 2) for x in figures), "a mean of 395 is one of 400"
+    ends = [min(float(b[1]) for b in bins), max(float(b[2]) for b in bins)]
+    assert ends == pytest.approx([round(x, 2) for x in ends], abs=1e-12), "and so are quantiles"
 
 
 def test_correlations_name_the_greatest_number_of_customers(tmp_path: Path, full: SmallLake) -> None:
@@ -339,6 +345,14 @@ def test_a_few_who_lack_a_value_are_not_told_by_n(tmp_path: Path, full: SmallLak
     pairs = next(f.text for f in report.tables if "correlations-02" in f.name)
     lows = [line.split(",")[3] for line in pairs.splitlines()[1:] if not line.split(",")[-1]]
     assert lows and all(low == str(round(float(low), 2)) for low in lows), "an interval tells n"
+    for name, columns in (
+        ("changes-02", ("before", "after", "change")),
+        ("changes-03", ("part in the change", "by its share (mix)", "by its mean (rate)")),
+    ):
+        table = next(f.text for f in report.tables if name in f.name)
+        of_few = [row for row in csv.DictReader(io.StringIO(table)) if not row["n after"]]
+        values = [float(row[column]) for row in of_few for column in columns if row[column]]
+        assert values and all(x == round(x, 2) for x in values), "a change tells n"
 
 
 def test_a_week_with_a_day_of_few_is_not_drawn() -> None:
