@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from engage_spark.contract.model import Contract, Field, Role, Table, TableKind
+from engage_spark.contract.model import AnalyticsUse, Contract, Field, Role, Table, TableKind
 from engage_spark.english import FILLER, FUTURE, NEGATIONS, QUALITIES, WINDOW_WORDS, folded, meaning, singular
 from engage_spark.function_words import DOING_VERBS, FREQUENCY, MOVING_VERBS, SHORT_FORMS, word_set
 
@@ -55,6 +55,11 @@ def synonym_problems(contract: Contract) -> list[str]:
     values = {_same(str(v)): _value(t, f, v) for t, f in named for v in f.allowed if isinstance(v, str)}
     names = {
         _same(f.cohort_name): f"the name of cohorts by {t.name}.{f.name}" for t, f in named if f.cohort_name
+    }
+    names |= {
+        _same(f"{f.name}_quartile"): f"the quartiles of {t.name}.{f.name}"
+        for t, f in named
+        if AnalyticsUse.QUARTILES in f.analytics
     }
     taken = values | names | {_same(f.name): f"the name of {t.name}.{f.name}" for t, f in named}
     entities = (_words_of(t.name)[-1:] for t in contract.tables if t.kind is TableKind.ENTITY)

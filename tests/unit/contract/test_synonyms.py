@@ -53,6 +53,10 @@ def test_the_words_of_a_contract_are_read_and_shown() -> None:
         (with_words("visits", "loyalty-levels"), "is a synonym of members.tier as well"),
         (with_words("visits", "scores"), "'scores' is the name of members.score as well"),
         (with_words("visits", "Tier of"), "'Tier of' is the name of cohorts by members.tier as well"),
+        (
+            with_words("spend", "visits quartile"),
+            "'visits quartile' is the quartiles of members.visits as well",
+        ),
         (with_words("visits", "members"), "the synonym 'members' is what customers are called"),
         (with_words("tier", values=(("user", "gold"),)), "the synonym 'user' is what customers are called"),
         (with_words("visits", "by"), "the synonym 'by' is what questions are made of"),
