@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from engage_spark.contract.model import AnalyticsUse, Contract, Field, Role, Table, TableKind
+from engage_spark.contract.model import Contract, Field, Role, Table, TableKind
+from engage_spark.contract.statements import AnalyticsUse
 from engage_spark.english import FILLER, FUTURE, NEGATIONS, QUALITIES, WINDOW_WORDS, folded, meaning, singular
 from engage_spark.function_words import DOING_VERBS, FREQUENCY, MOVING_VERBS, SHORT_FORMS, word_set
 
