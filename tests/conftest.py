@@ -32,6 +32,9 @@ TEST_CONF = {
     "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:-DontCompileHugeMethods -Xss4m",
     "spark.default.parallelism": "2",
 }
+# Classic sessions read expressions instead of generating code for them: a query on a few rows is over before
+# its code would be compiled, and the tests take a sixth less. Connect sessions and commands generate it.
+WITHOUT_CODE = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,6 +79,7 @@ def spark_kind(request: pytest.FixtureRequest) -> str:
 def session_settings(spark_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of the shared session; its lake is not for use, ask for `settings` instead."""
     where = {"remote": "local[2]"} if spark_kind == "connect" else {"master": "local[2]"}
+    code = {} if spark_kind == "connect" else WITHOUT_CODE
     home = tmp_path_factory.mktemp("session")
     return Settings(
         lake=LakeSettings(root=str(home / "lake")),
@@ -83,7 +87,7 @@ def session_settings(spark_kind: str, tmp_path_factory: pytest.TempPathFactory) 
             **where,
             driver_memory="2g",
             shuffle_partitions=2,
-            conf=TEST_CONF | {"spark.local.dir": str(home / "local")},
+            conf=TEST_CONF | code | {"spark.local.dir": str(home / "local")},
         ),
     )
 

@@ -229,11 +229,14 @@ def rows_against(
     """
     counts = [F.count_if(~F.coalesce(F.expr(sql), F.lit(False))) for sql in conditions.values()]
     rows = lake.read(spark, table.name)
-    missing = {
-        f.name: F.lit(None).cast(f.dataType) for f in spark_schema(table) if f.name not in rows.columns
-    }
+    there = {name.lower() for name in rows.columns}
+    missing = [
+        F.lit(None).cast(f.dataType).alias(f.name)
+        for f in spark_schema(table)
+        if f.name.lower() not in there
+    ]
     with translate_spark_errors(f"{lake.location(table.name)} cannot be read"):
-        counted = rows.withColumns(missing).agg(*counts).collect()[0]
+        counted = rows.select("*", *missing).agg(*counts).collect()[0]
     return {key: n for key, n in zip(conditions, counted, strict=True) if n}
 
 
