@@ -231,9 +231,7 @@ def rows_against(
     rows = lake.read(spark, table.name)
     there = {name.lower() for name in rows.columns}
     missing = [
-        F.lit(None).cast(f.dataType).alias(f.name)
-        for f in spark_schema(table)
-        if f.name.lower() not in there
+        F.lit(None).cast(f.dataType).alias(f.name) for f in spark_schema(table) if f.name.lower() not in there
     ]
     with translate_spark_errors(f"{lake.location(table.name)} cannot be read"):
         counted = rows.select("*", *missing).agg(*counts).collect()[0]
