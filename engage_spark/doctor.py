@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 from engage_spark.errors import ConfigurationError, EngageError
 from engage_spark.settings import Settings
-from engage_spark.spark import jars, versions
+from engage_spark.spark import class_archive, jars, versions
 from engage_spark.spark.java import require_java
-from engage_spark.spark.session import is_local, packages
+from engage_spark.spark.session import fetched_jars, is_local, packages
 from engage_spark.tracking import Tracker
 from engage_spark.tracking.client import sqlite_file
 
@@ -126,8 +126,14 @@ def _jars(settings: Settings, *, fetch: bool) -> Diagnosis:
             jars.fetch(wanted, ivy=ivy)
         except ConfigurationError as e:
             return Diagnosis("jars", "fail", " ".join([e.message, *e.details]), e.hint or "")
+        try:
+            class_archive.make(fetched_jars(settings))
+        except ConfigurationError as e:
+            return Diagnosis("jars", "warn", " ".join([e.message, *e.details]), e.hint or "")
     if jars.resolved(wanted, ivy=ivy):
-        return Diagnosis("jars", "ok", f"{', '.join(wanted)} in {ivy}")
+        archive = class_archive.archive_path(fetched_jars(settings))
+        archived = f", their classes in {archive}" if archive and archive.is_file() else ""
+        return Diagnosis("jars", "ok", f"{', '.join(wanted)} in {ivy}{archived}")
     size = " (0.7 GB)" if settings.uses_s3 else ""
     return Diagnosis(
         "jars", "warn", f"resolved at every start, downloaded at the first{size}: {', '.join(wanted)}", FETCH

@@ -429,7 +429,12 @@ def runs(ctx: typer.Context, snapshot_date: Day = None) -> None:
 def doctor(
     ctx: typer.Context,
     fetch_jars: Annotated[
-        bool, typer.Option("--fetch-jars", help="download missing jars instead of only looking for them")
+        bool,
+        typer.Option(
+            "--fetch-jars",
+            help="download missing jars, and write an archive of Spark's classes (0.2 GB), from which "
+            "sessions on this machine start sooner",
+        ),
     ] = False,
 ) -> None:
     """Check Java, Python, Spark, jars, memory, storage and write access, and say how to fix each."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from engage_spark.errors import ConfigurationError, EngageError
-from engage_spark.spark import versions
+from engage_spark.spark import class_archive, versions
 from engage_spark.text_files import write_text
 
 HINT = (
@@ -139,6 +139,10 @@ if __name__ == "__main__":  # the Makefile's way: python -m engage_spark.spark.j
     try:
         pair = versions.installed_pair()
         s3 = (pair.line.s3a_package,) if "s3" in sys.argv[1:] else ()
-        fetch((pair.delta_package, *s3), ivy=ivy_home({}))
+        files = fetch((pair.delta_package, *s3), ivy=ivy_home({}))
+        try:
+            class_archive.make(files)
+        except EngageError as failure:
+            sys.stderr.write(f"{failure}\n")
     except EngageError as failure:
         sys.exit(str(failure))

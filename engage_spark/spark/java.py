@@ -27,14 +27,20 @@ class Java:
     text: str
 
 
+def launcher() -> str | None:
+    """Return the path of the `java` that Spark will start, or None. It is not started here."""
+    home = os.environ.get("JAVA_HOME")
+    path = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    return path if path is not None and os.access(path, os.X_OK) else None
+
+
 def require_java() -> Java:
     """Return the Java that Spark will start.
 
     Errors: ConfigurationError when there is none, it does not run, or it is older than 17.
     """
-    home = os.environ.get("JAVA_HOME")
-    path = str(Path(home) / "bin" / "java") if home else shutil.which("java")
-    if path is None or not os.access(path, os.X_OK):
+    home, path = os.environ.get("JAVA_HOME"), launcher()
+    if path is None:
         reason = (
             f"JAVA_HOME is {home}, and it has no bin/java"
             if home

@@ -27,7 +27,7 @@ from engage_spark.errors import ConfigurationError, EngageError, TransientError
 from engage_spark.masking import cut, is_secret_name, mask, printable
 from engage_spark.reachability import require_listener
 from engage_spark.settings import Settings
-from engage_spark.spark import jars, s3, versions
+from engage_spark.spark import class_archive, jars, s3, versions
 from engage_spark.spark.connect_retries import bound_retries
 from engage_spark.spark.guarantees import GUARANTEES, set_guarantees
 from engage_spark.spark.java import require_java
@@ -188,17 +188,22 @@ def spark_conf(settings: Settings) -> dict[str, str]:
         conf["spark.driver.memory"] = settings.spark.driver_memory
     if settings.spark.shuffle_partitions:
         conf["spark.sql.shuffle.partitions"] = str(settings.spark.shuffle_partitions)
-    return conf | _jar_conf(settings) | settings.spark.conf | GUARANTEES
+    files = fetched_jars(settings)
+    if not files:
+        return conf | {"spark.jars.packages": ",".join(packages(settings))} | settings.spark.conf | GUARANTEES
+    class_path = {"spark.driver.extraClassPath": os.pathsep.join(map(str, files))}
+    return class_archive.with_archive(conf | class_path | settings.spark.conf, files) | GUARANTEES
 
 
-def _jar_conf(settings: Settings) -> dict[str, str]:
-    """Return the class path, where Spark runs here and `jars.fetch` has run, else the packages to resolve."""
-    coordinates, own = packages(settings), settings.spark.conf
-    if is_local(settings) and "spark.driver.extraClassPath" not in own and "spark.jars.packages" not in own:
-        files = jars.resolved(coordinates, ivy=jars.ivy_home(own))
-        if files:
-            return {"spark.driver.extraClassPath": os.pathsep.join(map(str, files))}
-    return {"spark.jars.packages": ",".join(coordinates)}
+def fetched_jars(settings: Settings) -> tuple[Path, ...]:
+    """Return the jars that a session puts on its class path.
+
+    None unless Spark runs here and `jars.fetch` has run, or where settings name a class path or packages.
+    """
+    own = settings.spark.conf
+    if not is_local(settings) or "spark.driver.extraClassPath" in own or "spark.jars.packages" in own:
+        return ()
+    return jars.resolved(packages(settings), ivy=jars.ivy_home(own))
 
 
 def packages(settings: Settings) -> tuple[str, ...]:

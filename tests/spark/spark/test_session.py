@@ -7,7 +7,15 @@ from pyspark.sql import SparkSession
 
 from engage_spark.errors import EngageError
 from engage_spark.settings import Settings
-from engage_spark.spark.session import GUARANTEES, active_session, get_session, is_connect, open_session
+from engage_spark.spark.class_archive import archive_path
+from engage_spark.spark.session import (
+    GUARANTEES,
+    active_session,
+    fetched_jars,
+    get_session,
+    is_connect,
+    open_session,
+)
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.connect
@@ -59,3 +67,15 @@ def test_nothing_appears_in_the_working_directory(spark: SparkSession) -> None:
     here = ROOT
     assert not (here / "spark-warehouse").exists()
     assert not (here / "metastore_db").exists()
+
+
+def test_the_jvm_maps_the_archive_of_its_classes(spark: SparkSession, session_settings: Settings) -> None:
+    archive = archive_path(fetched_jars(session_settings))
+    if archive is None or not archive.is_file():
+        pytest.skip("no archive of Spark's classes here; `engage-spark doctor --fetch-jars` writes it")
+    from pyspark import SparkContext
+
+    maps = Path(f"/proc/{SparkContext._gateway.proc.pid}/maps")  # type: ignore[union-attr]
+    if not maps.is_file():
+        pytest.skip("only Linux tells what a process maps")
+    assert str(archive) in maps.read_text()
