@@ -9,6 +9,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 JARS := .venv/.jars
 JARS_S3 := .venv/.jars-s3
+# The archive of classes from which sessions start sooner: it pays where many are started.
+CLASSES := .venv/.classes
 # The environment of the oldest Spark, in which some tests run besides.
 OLDEST := build/spark_lines/3.5/.installed
 # Extra options for pytest, such as `make test-spark PYTEST='-x -k ingest'`.
@@ -49,11 +51,11 @@ LIMITED = $(if $(NAMED),timeout --foreground --signal=INT --kill-after=60 $(if $
 PREFIX = $(if $(NAMED),2>&1 | sed -u 's/^/$(@:test-%=%): /')
 
 .PHONY: test
-test: $(JARS) $(JARS_S3) ## before every push: the quick tests of all suites
+test: $(JARS) $(JARS_S3) $(CLASSES) ## before every push: the quick tests of all suites
 	@$(TOGETHER) QUICK=yes
 
 .PHONY: test-all
-test-all: $(JARS) $(JARS_S3) $(OLDEST) ## what .ci/run runs: all suites, about an hour on 2 cores
+test-all: $(JARS) $(JARS_S3) $(CLASSES) $(OLDEST) ## what .ci/run runs: all suites, about an hour on 2 cores
 	@$(TOGETHER)
 
 .PHONY: test-long
@@ -140,6 +142,11 @@ $(INSTALLED): requirements.lock pyproject.toml .ci/machine
 $(JARS): $(INSTALLED)
 	@echo "fetching Delta's jars …"
 	@$(BIN)/python -m engage_spark.spark.jars delta
+	@touch $@
+
+$(CLASSES): $(JARS)
+	@echo "writing the archive of Spark's classes (half a minute) …"
+	@$(BIN)/python -m engage_spark.spark.jars delta classes || echo "sessions start without it"
 	@touch $@
 
 $(OLDEST): $(INSTALLED) tests/support/spark_lines.py

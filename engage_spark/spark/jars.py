@@ -135,14 +135,12 @@ def _answer(coordinates: tuple[str, ...], ivy: Path) -> Path:
     )
 
 
-if __name__ == "__main__":  # the Makefile's way: python -m engage_spark.spark.jars [s3]
+if __name__ == "__main__":  # the Makefile's way: python -m engage_spark.spark.jars [s3] [classes]
     try:
         pair = versions.installed_pair()
         s3 = (pair.line.s3a_package,) if "s3" in sys.argv[1:] else ()
         files = fetch((pair.delta_package, *s3), ivy=ivy_home({}))
-        try:
+        if "classes" in sys.argv[1:]:
             class_archive.make(files)
-        except EngageError as failure:
-            sys.stderr.write(f"{failure}\n")
     except EngageError as failure:
         sys.exit(str(failure))
