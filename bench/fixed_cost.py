@@ -1,5 +1,5 @@
 """What a run costs before it has data: `python bench/fixed_cost.py [--customers 1000] [--warm 3] [--s3]
-[--stages ingest features]`.
+[--stages ingest features] [--conf KEY=VALUE …]`.
 
 One process with a cold JVM runs the stages once, each from an empty lake, and then `--warm` times more, each
 time into a lake of its own; the median is told. With graph, train or score among the stages the logs are
@@ -114,7 +114,7 @@ def measure(plan: dict[str, Any]) -> None:
     from engage_spark.spark.session import open_session
 
     events = work / "events"
-    conf = event_log(events)
+    conf = event_log(events) | plan["conf"]
     spark_settings = {"master": "local[2]", "driver_memory": "3g", "shuffle_partitions": 4, "conf": conf}
     more: dict[str, Any] = {"spark": spark_settings}
     if plan["endpoint"]:
@@ -252,6 +252,7 @@ def main() -> None:
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=["ingest", "features"])
     parser.add_argument("--s3", action="store_true", help="count requests to a server on loopback")
     parser.add_argument("--jobs", action="store_true", help="list the jobs of the last round")
+    parser.add_argument("--conf", action="append", default=[], help="an option of Spark, KEY=VALUE")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -262,6 +263,7 @@ def main() -> None:
     shutil.rmtree(work, ignore_errors=True)
     plan = {"raw": str(raw), "lakes": str(work / "lakes"), "work": str(work), "endpoint": None}
     plan |= {"warm": options.warm, "stages": options.stages}
+    plan |= {"conf": dict(option.split("=", 1) for option in options.conf)}
     print(described())
     if options.s3:
         with bucket(raw) as endpoint:

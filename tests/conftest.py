@@ -15,6 +15,7 @@ import pytest
 from engage_spark.settings import LakeSettings, Settings, SparkSettings
 from tests.support.examples import register_profiles
 from tests.support.mlflow_files import copied_files
+from tests.support.short_sessions import WITHOUT_CODE
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -32,9 +33,6 @@ TEST_CONF = {
     "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:-DontCompileHugeMethods -Xss4m",
     "spark.default.parallelism": "2",
 }
-# Classic sessions read expressions instead of generating code for them: a query on a few rows is over before
-# its code would be compiled, and the tests take a sixth less. Connect sessions and commands generate it.
-WITHOUT_CODE = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,7 +77,7 @@ def spark_kind(request: pytest.FixtureRequest) -> str:
 def session_settings(spark_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of the shared session; its lake is not for use, ask for `settings` instead."""
     where = {"remote": "local[2]"} if spark_kind == "connect" else {"master": "local[2]"}
-    code = {} if spark_kind == "connect" else WITHOUT_CODE
+    code = {} if spark_kind == "connect" else WITHOUT_CODE  # the tests take a sixth less
     home = tmp_path_factory.mktemp("session")
     return Settings(
         lake=LakeSettings(root=str(home / "lake")),

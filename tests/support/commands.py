@@ -23,14 +23,13 @@ from engage_spark.cli import main
 from engage_spark.lake import Lake, RunLog
 from engage_spark.settings import LakeSettings
 from tests.support.paths import ROOT
+from tests.support.short_sessions import SHORT_LIVED, WITHOUT_CODE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 DAY = date(2025, 10, 21)
 """The last day of what synth makes by default."""
-SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-DontCompileHugeMethods -Xss4m"
-"""For a JVM that ends before its second compiler would have paid off."""
 LANDED = {"ENGAGE_SPARK__INGEST__LANDED_AT": "2025-11-21T00:30:00Z"}
 """As the demo has it: the same delivery is as late in every lake, whenever a test runs."""
 JUDGED = ("customers_judged", "connections_judged", "interactions_judged")
@@ -82,6 +81,7 @@ def small_session(home: Path, memory: str = "1g") -> list[str]:
             "spark.conf.spark.default.parallelism=2",
         ),
         *("--set", f"spark.conf.spark.driver.extraJavaOptions={SHORT_LIVED}"),
+        *(w for key, value in WITHOUT_CODE.items() for w in ("--set", f"spark.conf.{key}={value}")),
     ]
 
 

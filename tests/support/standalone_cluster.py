@@ -15,7 +15,8 @@ from typing import NamedTuple
 import pyspark
 
 from engage_spark.spark import jars, versions
-from tests.support.commands import SHORT_LIVED, CommandResult, environment, run
+from tests.support.commands import CommandResult, environment, run
+from tests.support.short_sessions import SHORT_LIVED
 
 SPARK_HOME = Path(pyspark.__file__).parent
 CONF = {

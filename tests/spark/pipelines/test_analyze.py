@@ -192,7 +192,6 @@ def test_tools_answer_from_what_the_stage_made(analytics: SmallAnalytics) -> Non
     assert set(unanswered.values()) <= {"NotPublished", "Suppressed", "BadArgument"}, unanswered
 
 
-@pytest.mark.connect
 def test_a_second_run_does_nothing_and_a_corrected_day_makes_later_ones_due(
     analytics: SmallAnalytics,
 ) -> None:

@@ -109,7 +109,6 @@ def by_day(spark: SparkSession, settings: Settings) -> dict[str, int]:
     return {str(r[0]): r[1] for r in rows.groupBy("event_date").count().collect()}
 
 
-@pytest.mark.connect
 def test_a_killed_or_rejected_replacement_hides_nothing(
     spark: SparkSession, settings: Settings, home: Path
 ) -> None:
@@ -174,7 +173,6 @@ def test_features_of_another_delivery_are_out_of_date(
     assert sorted(map(str, find_model_inputs(RunContext(spark, settings, BIKES)).days)) == [D0, D1]
 
 
-@pytest.mark.connect
 def test_lost_rows_are_told_and_made_again(spark: SparkSession, settings: Settings, home: Path) -> None:
     deliver(of(1), BIKES, home, D1)
     deliver_log(rides([D0, D1]), BIKES.table("rides"), home)
