@@ -132,7 +132,7 @@ def _jars(settings: Settings, *, fetch: bool) -> Diagnosis:
             return Diagnosis("jars", "warn", " ".join([e.message, *e.details]), e.hint or "")
     if jars.resolved(wanted, ivy=ivy):
         archive = class_archive.archive_path(fetched_jars(settings))
-        archived = f", their classes in {archive}" if archive and archive.is_file() else ""
+        archived = f", their classes in {archive}" if archive and class_archive.is_whole(archive) else ""
         return Diagnosis("jars", "ok", f"{', '.join(wanted)} in {ivy}{archived}")
     size = " (0.7 GB)" if settings.uses_s3 else ""
     return Diagnosis(

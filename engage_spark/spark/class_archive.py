@@ -49,13 +49,27 @@ def archive_path(jars: Sequence[Path]) -> Path | None:
     return Path(sys.prefix) / "share" / "engage-spark" / f"{names}-{state}.jsa"
 
 
+def is_whole(archive: Path) -> bool:
+    """Return whether an archive is there with all its bytes: a JVM crashes on one that was cut off, as by a
+    full disk.
+    """
+    try:
+        return archive.stat().st_size == int(_size_file(archive).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return False
+
+
+def _size_file(archive: Path) -> Path:
+    return archive.with_suffix(".bytes")
+
+
 def with_archive(conf: Mapping[str, str], jars: Sequence[Path]) -> dict[str, str]:
     """Return the options of a session with the one that maps the archive, where `make` has written it.
 
     Options of the JVM that name an archive of their own, or want none (`-Xshare:off`), stay as they are.
     """
     archive, own = archive_path(jars), conf.get(OPTION, "")
-    if archive is None or not archive.is_file() or "-Xshare" in own or "SharedArchiveFile" in own:
+    if archive is None or not is_whole(archive) or "-Xshare" in own or "SharedArchiveFile" in own:
         return dict(conf)
     return {**conf, OPTION: f"{own} -XX:SharedArchiveFile={_quoted(archive)} {SILENT}".strip()}
 
@@ -68,7 +82,7 @@ def make(jars: Sequence[Path]) -> Path | None:
     Errors: ConfigurationError where the folder cannot be written, or Java wrote no archive.
     """
     archive = archive_path(jars)
-    if archive is None or archive.is_file():
+    if archive is None or is_whole(archive):
         return archive
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
@@ -76,10 +90,11 @@ def make(jars: Sequence[Path]) -> Path | None:
             unfinished = Path(scratch) / archive.name
             _write(unfinished, jars, scratch)
             unfinished.replace(archive)
+        _size_file(archive).write_text(str(archive.stat().st_size), encoding="ascii")
     except (OSError, subprocess.TimeoutExpired) as e:
         raise ConfigurationError(f"{archive.parent}: no archive of Spark's classes: {e}", hint=HINT) from e
-    for older in archive.parent.glob(f"{archive.name.partition('-')[0]}-*.jsa"):
-        if older != archive:
+    for older in archive.parent.glob(f"{archive.name.partition('-')[0]}-*"):
+        if older.stem != archive.stem:
             older.unlink(missing_ok=True)
     return archive
 

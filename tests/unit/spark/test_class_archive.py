@@ -29,6 +29,7 @@ def written(jars: tuple[Path, ...]) -> Path:
     assert path is not None
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"classes")
+    path.with_suffix(".bytes").write_text("7")
     return path
 
 
@@ -40,6 +41,18 @@ def test_a_session_maps_the_archive_once_it_is_written(jars: tuple[Path, ...]) -
     assert mapped.pop(OPTION).startswith(f"-Xss4m -XX:SharedArchiveFile={path} ")
     assert mapped == {"spark.app.name": "a"}
     assert with_archive({}, jars)[OPTION].startswith("-XX:SharedArchiveFile=")
+
+
+def test_an_archive_that_was_cut_off_is_left_aside_and_written_again(
+    jars: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(jars)
+    path.write_bytes(b"cla")
+    assert with_archive({OPTION: "-Xss4m"}, jars) == {OPTION: "-Xss4m"}
+    monkeypatch.setattr(class_archive, "_write", lambda archive, *_: archive.write_bytes(b"anew"))
+    assert make(jars) == path and path.read_bytes() == b"anew"
+    path.with_suffix(".bytes").unlink()
+    assert with_archive({}, jars) == {}
 
 
 @pytest.mark.parametrize("own", ["-Xshare:off", "-XX:SharedArchiveFile=/mine.jsa"])
@@ -84,7 +97,8 @@ def test_it_is_written_once_and_takes_the_place_of_the_older(
     assert made == make(jars) and len(calls) == 1
     assert made is not None and made.read_bytes() == b"new"
     assert not older.exists() and other.exists()
-    assert sorted(made.parent.iterdir()) == sorted([made, other])
+    sizes = [p.with_suffix(".bytes") for p in (made, other)]
+    assert sorted(made.parent.iterdir()) == sorted([made, other, *sizes])
 
 
 def test_where_java_writes_none_the_reason_is_told_and_nothing_stays(
