@@ -145,7 +145,7 @@ $(JARS): $(INSTALLED)
 	@touch $@
 
 $(CLASSES): $(JARS)
-	@echo "writing the archive of Spark's classes (half a minute) …"
+	@echo "writing the archive of Spark's classes (about a minute) …"
 	@$(BIN)/python -m engage_spark.spark.jars delta classes || echo "sessions start without it"
 	@touch $@
 

@@ -1,6 +1,6 @@
 """Start the JVM of a session sooner: by an archive of the classes that it loads (class-data sharing).
 
-A JVM of Spark reads some twenty thousand classes from jars, checks and links them, anew at every start. An
+A JVM of Spark reads thousands of classes from jars, checks and links them, anew at every start. An
 archive has them as they lie in memory, and the JVM maps it. It belongs to one Java, one Spark and one class
 path: a JVM that it does not fit leaves it aside and starts as without it. No session is started in this
 process: `make` lets another do it.
@@ -71,14 +71,14 @@ def with_archive(conf: Mapping[str, str], jars: Sequence[Path]) -> dict[str, str
     archive, own = archive_path(jars), conf.get(OPTION, "")
     if archive is None or not is_whole(archive) or "-Xshare" in own or "SharedArchiveFile" in own:
         return dict(conf)
-    return {**conf, OPTION: f"{own} -XX:SharedArchiveFile={_quoted(archive)} {SILENT}".strip()}
+    return {**conf, OPTION: f'{own} -XX:SharedArchiveFile="{archive}" {SILENT}'.strip()}
 
 
 def make(jars: Sequence[Path]) -> Path | None:
     """Write the archive for sessions with these jars, once, and return where it lies.
 
     That of an older Java or Spark is removed. None where there is no Java or no Spark.
-    Cost: a Spark session in a process of its own, about half a minute, and 0.2 GB on disk.
+    Cost: a Spark session in a process of its own, about a minute, and 0.2 GB on disk.
     Errors: ConfigurationError where the folder cannot be written, or Java wrote no archive.
     """
     archive = archive_path(jars)
@@ -114,7 +114,3 @@ def _write(archive: Path, jars: Sequence[Path], scratch: str) -> None:
     if ran.returncode != 0 or not archive.is_file():
         lines = (ran.stderr + ran.stdout).strip().splitlines()
         raise ConfigurationError("Java wrote no archive of Spark's classes", hint=HINT, details=lines[-6:])
-
-
-def _quoted(path: Path) -> str:
-    return f'"{path}"' if " " in str(path) else str(path)

@@ -17,7 +17,7 @@ def jars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, ...]:
     (java := tmp_path / "bin" / "java").parent.mkdir()
     java.touch(mode=0o755)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    monkeypatch.setattr(sys, "prefix", str(tmp_path / "environment"))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "an environment"))
     files = (tmp_path / "a.jar", tmp_path / "b.jar")
     for file in files:
         file.write_bytes(b"of before")
@@ -38,7 +38,7 @@ def test_a_session_maps_the_archive_once_it_is_written(jars: tuple[Path, ...]) -
     assert with_archive(conf, jars) == conf
     path = written(jars)
     mapped = with_archive(conf, jars)
-    assert mapped.pop(OPTION).startswith(f"-Xss4m -XX:SharedArchiveFile={path} ")
+    assert mapped.pop(OPTION).startswith(f'-Xss4m -XX:SharedArchiveFile="{path}" ')
     assert mapped == {"spark.app.name": "a"}
     assert with_archive({}, jars)[OPTION].startswith("-XX:SharedArchiveFile=")
 
