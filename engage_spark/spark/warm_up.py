@@ -17,6 +17,8 @@ from pyspark.ml.regression import LinearRegression
 from pyspark.sql import SparkSession, Window
 from pyspark.sql import functions as F
 
+from engage_spark.spark.compat import from_rows
+
 SECONDS = 120
 """Time limit for the JVM to write the archive after the session has ended."""
 
@@ -60,7 +62,7 @@ def work(spark: SparkSession, folder: str) -> None:
     sums = plain.groupBy("id").agg(F.sum("x").alias("s"), F.collect_list("word").alias("words"))
     ranked.join(sums, "id").where("word rlike '[0-9]'").collect()
     rows.mapInArrow(lambda batches: batches, rows.schema).collect()
-    spark.createDataFrame([(1, "a")], "n int, t string").distinct().count()
+    from_rows(spark, [(1, "a")], "n int, t string").distinct().count()
     vectors = VectorAssembler(inputCols=["x"], outputCol="features").transform(rows)
     for estimator in (
         LogisticRegression(maxIter=2),
