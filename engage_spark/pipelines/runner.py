@@ -156,7 +156,7 @@ class Attempt:
         announce(f"row in runs of {self.work.stage}")
         published = self.context.log.append(self.context.spark, run, evidence)
         if self.job is not None:
-            tell_end(self.context, self.job, published, self.outputs)
+            tell_end(self.context, self.job, published, dict(sorted(self.outputs.items())))
         if published.published:
             show_published(self.context)
         return published

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 
 from pyspark.sql import SparkSession
 
@@ -34,8 +35,11 @@ from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import ANALYTICS, ANALYTICS_STATES, ANALYZE
 from engage_spark.publication import Run
 from engage_spark.settings import Settings
+from engage_spark.spark.threads import call_side_by_side
 
 SHOWN_CHANGES = 5
+COMMITS_AT_ONCE = 4
+"""Tables that are written side by side: a commit of few rows is waiting, for the planner and the store."""
 
 
 def run_analyze(
@@ -59,8 +63,8 @@ def run_analyze(
     Grain: see the system contract; nothing that is written grows with customers.
     Cost: per day a scan of the columns that quartiles and open dimensions need, where there are any, one scan
     of all columns with a join of the published tables, a Delta commit for each table that has rows (8 at
-    most) and one for `runs`, a scan of the run log for the results of checks, and of at most 31 other days
-    the states: one scan of a small table, or none where they were made by the same command.
+    most, four at a time) and one for `runs`, a scan of the run log for the results of checks, and of at most
+    31 other days the states: one scan of a small table, or none where they were made by the same command.
     Errors: NotPublishedError where no customers are published, or not those of `snapshot_date`; ContractError
     where the contract's analytics make no sense.
     """
@@ -189,8 +193,8 @@ class _Analysis:
                 "indicators": list(indicator_rows(self.spec, counted)),
                 "claims": list(claim_rows(self.spec, counted, read_checks(context, inputs))),
             }
-            for table, lines in made.items():
-                write_rows(attempt, table, lines)
+            writes = [partial(write_rows, attempt, table, lines) for table, lines in made.items()]
+            call_side_by_side(writes, rows=rows, parallelism=COMMITS_AT_ONCE)
             run = attempt.publish(rows_in=work.source_rows, valid=counted.customers())
         self.analyzed[day], self.usable[day] = run, bool(run.outputs)
         self._note_segments(day, plan, counted)
