@@ -16,6 +16,7 @@ LIMIT = 2 * 60 * 60
 """Seconds for a piece."""
 KILLS = [
     "tests/spark/pipelines/test_kills.py",
+    "tests/spark/pipelines/train/test_kills.py",
     "tests/e2e/test_kills.py",
 ]
 FAULTS = ["tests/e2e/test_storage_faults.py"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from engage_spark.errors import GateError
 from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, Task
 from engage_spark.ml.leakage import target_histogram
-from engage_spark.ml.leakage.target_histogram import Histogram
+from engage_spark.ml.leakage.target_histogram import Histogram, ValueGroup
 from engage_spark.ml.selection.fold_gram import FoldGrams, Gram
 from engage_spark.ml.selection.rfe import eliminate, r2
+from engage_spark.numerics.binomial import binomial_bounds
 from engage_spark.wording import counted
 
 if TYPE_CHECKING:
@@ -41,9 +43,10 @@ class LeakLimits:
     that are numbers.
 
     `auc` and `r2` are of one feature alone, `formula` of several together; `purity` is P(rarer class | some
-    of the values), for groups of at least `rows` rows that hold at least `held` of that class; `odds`: how
-    many times likelier one value makes the class, where it holds at least `odds_held` of it; `missing`: R² of
-    whether a value is there; `duplicates`: share of rows that repeat another key's in another split;
+    of the values), for groups of at least `rows` rows that hold at least `held` of that class: it stops where
+    its lower bound is above `sure`, and is label-like where an honest feature may have it by chance; `odds`:
+    how many times likelier one value makes the class, where it holds at least `odds_held` of it; `missing`:
+    R² of whether a value is there; `duplicates`: share of rows that repeat another key's in another split;
     `unique`: distinct values per row from which on a column counts as an identifier, for columns of at least
     `rows` values.
     """
@@ -52,6 +55,7 @@ class LeakLimits:
     r2: float = 0.95
     formula: float = 0.95
     purity: float = 0.98
+    sure: float = 0.95
     rows: int = 30
     held: float = 0.1
     odds: float = 10.0
@@ -182,33 +186,56 @@ def _of_binary(h: Histogram, limits: LeakLimits) -> LimitBreach | None:
     if auc > limits.auc:
         text = f"alone has an AUC of {auc:.3f}; an honest feature hardly ever has more than {limits.auc}."
         return LimitBreach("too good to be true", auc, limits.auc, True, text)
-    certain = [
-        g
-        for g in target_histogram.value_groups(h, thresholds=True)
-        if g.rows >= limits.rows and g.rate >= limits.purity and g.held >= limits.held
-    ]
-    if certain:
-        group = max(certain, key=lambda g: (g.held, g.rate))
-        text = (
-            f"{group.values} all but settles the label: {group.rate:.1%} of these {group.rows} rows "
-            f"are of the rarer class, {group.held:.0%} of it."
-        )
-        return LimitBreach("label proxy", group.rate, limits.purity, True, text)
-    if missing := _missing(h, limits):
-        return missing
+    settled = _settled(h, limits)
+    if settled is not None and settled.stops:
+        return settled
+    return _missing(h, limits) or settled or _likely(h, limits)
+
+
+def _likely(h: Histogram, limits: LeakLimits) -> LimitBreach | None:
+    """Find the value of a flag or a code that goes with the rarer class far more often than others do."""
     likely = [
         g
         for g in target_histogram.value_groups(h, thresholds=False)
         if g.rows >= limits.rows and g.odds >= limits.odds and g.held >= limits.odds_held
     ]
-    if likely and int(h.filled.sum()) <= CODE_VALUES:
-        group = max(likely, key=lambda g: g.odds)
-        text = (
-            f"{group.values} has {group.odds:.0f} times the odds of the rarer class "
-            f"and holds {group.held:.0%} of it: it may be set with the label."
-        )
-        return LimitBreach("label-like", group.odds, limits.odds, False, text)
-    return None
+    if not likely or int(h.filled.sum()) > CODE_VALUES:
+        return None
+    group = max(likely, key=lambda g: g.odds)
+    text = (
+        f"{group.values} has {group.odds:.0f} times the odds of the rarer class "
+        f"and holds {group.held:.0%} of it: it may be set with the label."
+    )
+    return LimitBreach("label-like", group.odds, limits.odds, False, text)
+
+
+def _settled(h: Histogram, limits: LeakLimits) -> LimitBreach | None:
+    """Find the group of values that all but settles the label: the largest that surely does, if one does."""
+    groups = [
+        g
+        for g in target_histogram.value_groups(h, thresholds=True)
+        if g.rows >= limits.rows and g.held >= limits.held
+    ]
+    certain = [g for g in groups if g.rate >= limits.purity]
+    if not certain:
+        return None
+    lowest = {g: _lowest_rate(g, looked_at=len(groups)) for g in certain}
+    sure = [g for g in certain if lowest[g] > limits.sure]
+    group = max(sure or certain, key=lambda g: (g.held, g.rate))
+    text = (
+        f"{group.values} all but settles the label: {group.rate:.1%} of these {group.rows} rows "
+        f"are of the rarer class, {group.held:.0%} of it."
+    )
+    if sure:
+        return LimitBreach("label proxy", group.rate, limits.purity, True, text)
+    text += f" In so few rows that may be chance: no more than {lowest[group]:.0%} is sure."
+    return LimitBreach("label-like", group.rate, limits.purity, False, text)
+
+
+def _lowest_rate(group: ValueGroup, *, looked_at: int) -> float:
+    """Bound a group's share of the rarer class from below, with 95% confidence for all groups looked at."""
+    lower, _ = binomial_bounds([round(group.rate * group.rows)], group.rows, math.log(looked_at / 0.05))
+    return float(lower[0])
 
 
 def _of_number(h: Histogram, gram: Gram, source: str, limits: LeakLimits) -> LimitBreach | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
 import pytest
 
 from engage_spark.errors import GateError
@@ -12,12 +13,14 @@ from engage_spark.ml.leakage.findings import (
     DuplicateCounts,
     LeakFinding,
     LeakLimits,
+    _of_binary,
     audit_outcome,
     duplicate_findings,
     leak_error,
     time_findings,
     twin_findings,
 )
+from tests.unit.ml.leakage.test_target_histogram import histogram
 
 
 def finding(check: str, *, stops: bool, policy: LeakPolicy | None = None) -> LeakFinding:
@@ -134,3 +137,28 @@ def test_the_windows_of_days_trained_on_must_be_over_on_the_day_tested_on() -> N
 def test_twins_are_told_and_stop_nothing() -> None:
     (findings,) = twin_findings([("age", "band", 5)])
     assert findings.columns == ("age", "band") and not findings.stops and "5 values" in findings.explanation
+
+
+def test_a_strong_honest_feature_stops_no_training() -> None:
+    """Its highest values go with the rarer class in 95% of the rows; the highest of many thresholds, in few
+    rows, with all of them.
+    """
+    rng, stopped, warned = np.random.default_rng(7), 0, 0
+    for _ in range(200):
+        x = np.round(rng.uniform(0, 50, 600))
+        y = (rng.random(600) < np.minimum(0.95, 1 / (1 + np.exp(-(x - 32) / 6)))).astype(float)
+        breach = _of_binary(histogram(x, y), LeakLimits())
+        stopped += breach is not None and breach.stops
+        warned += breach is not None and not breach.stops
+    assert stopped <= 10 and warned >= 20
+
+
+@pytest.mark.parametrize(("rows", "stops"), [(200, True), (60, False)])
+def test_a_threshold_that_settles_the_label_stops_where_the_rows_can_show_it(rows: int, stops: bool) -> None:
+    rng = np.random.default_rng(8)
+    x, y = rng.integers(0, 30, 1500).astype(float), (rng.random(1500) < 0.25).astype(float)
+    x[:rows], y[:rows] = 40.0, 1.0
+    breach = _of_binary(histogram(x, y), LeakLimits())
+    assert breach is not None and breach.stops is stops
+    assert breach.check == ("label proxy" if stops else "label-like")
+    assert ("no more than 8" in breach.explanation) is not stops
