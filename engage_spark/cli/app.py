@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from engage_spark import __version__
 from engage_spark.cli import ask, console, contract, insight, models, pipeline, quality, report, sql, tables
 from engage_spark.cli.common import (
     EPILOG,
     AsOf,
+    CommandGroup,
     Day,
     Force,
     Global,
@@ -49,7 +49,7 @@ _USAGE_ERROR: type[BaseException] = typer.BadParameter.__mro__[1]
 """What typer raises for every wrong command line; the class that holds it is not the same in all versions."""
 
 
-class _Group(TyperGroup):
+class _Group(CommandGroup):
     """Ctrl-C ends with 130, as shells expect; click on its own would make it 1."""
 
     def invoke(self, ctx: Any) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from engage_spark import log
 from engage_spark.cli import console
@@ -25,6 +26,26 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 EPILOG = "Global options (engage-spark --help) may stand before or after the command."
+
+
+_CLAUSE_END = re.compile(r"[.;:](\s|$)|\s\(")
+
+
+class CommandGroup(TyperGroup):
+    """Lists its commands by the first clause of their help, and cuts none at 80 columns."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        shown = [
+            (name, _first_clause(c.help or "")) for name, c in commands if c is not None and not c.hidden
+        ]
+        if shown:
+            with formatter.section("Commands"):
+                formatter.write_dl(shown)
+
+
+def _first_clause(text: str) -> str:
+    return _CLAUSE_END.split(" ".join(text.split()), maxsplit=1)[0]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from engage_spark.cli import console, contract_ddl
-from engage_spark.cli.common import EPILOG, settings_of, spark_of
+from engage_spark.cli.common import EPILOG, CommandGroup, settings_of, spark_of
 from engage_spark.cli.new_contract import contract_new
 from engage_spark.contract import Contract, count_todos, field_rows, load_contract, statement_rows
 from engage_spark.errors import ContractError
@@ -18,7 +18,10 @@ from engage_spark.text_files import write_text
 from engage_spark.wording import counted
 
 app = typer.Typer(
-    help="Draft, look at, check and document the data contract.", no_args_is_help=True, epilog=EPILOG
+    cls=CommandGroup,
+    help="Draft, look at, check and document the data contract.",
+    no_args_is_help=True,
+    epilog=EPILOG,
 )
 app.command(epilog=EPILOG)(contract_ddl.ddl)
 app.command("new", epilog=EPILOG)(contract_new)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engage_spark.cli import console
-from engage_spark.cli.common import EPILOG, settings_of
+from engage_spark.cli.common import EPILOG, CommandGroup, settings_of
 from engage_spark.contract import load_contract
 from engage_spark.errors import UsageError
 from engage_spark.reachability import require_free_port
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engage_spark.insight.registry import Tool
 
 app = typer.Typer(
+    cls=CommandGroup,
     help="The tools that answer questions with evidence: their schemas for agents, a context pack, a server. "
     "Needs no Spark.",
     no_args_is_help=True,

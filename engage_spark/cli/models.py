@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from engage_spark.cli.common import EPILOG, settings_of, show
+from engage_spark.cli.common import EPILOG, CommandGroup, settings_of, show
 from engage_spark.contract import load_contract
 
 app = typer.Typer(
+    cls=CommandGroup,
     help="The trained models: champions and challengers, one in full, promotion by hand. Needs no Spark.",
     epilog=EPILOG,
 )

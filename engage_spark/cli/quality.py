@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from engage_spark.cli import console, quality_history
-from engage_spark.cli.common import EPILOG, Day, require_path, settings_of, show, spark_job, spark_of
+from engage_spark.cli.common import (
+    EPILOG,
+    CommandGroup,
+    Day,
+    require_path,
+    settings_of,
+    show,
+    spark_job,
+    spark_of,
+)
 from engage_spark.contract import load_contract
 from engage_spark.text_files import write_text
 
@@ -17,6 +26,7 @@ if TYPE_CHECKING:
     from engage_spark.pipelines.quality.suite_check import Engine
 
 app = typer.Typer(
+    cls=CommandGroup,
     help="Draft contracts, look at checked days, measure drift, and use Great Expectations suites.",
     no_args_is_help=True,
     epilog=EPILOG,

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from engage_spark.cli.common import EPILOG, show, spark_job
+from engage_spark.cli.common import EPILOG, CommandGroup, show, spark_job
 
 app = typer.Typer(
+    cls=CommandGroup,
     help="Look after the tables of the lake: compaction, old files, views, history, layout, erasure.",
     no_args_is_help=True,
     epilog=EPILOG,

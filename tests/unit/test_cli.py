@@ -537,6 +537,19 @@ def test_print_config_shows_the_merged_settings_without_secrets_and_runs_nothing
     assert code("--print-config") == 0
 
 
+def test_help_lists_every_command_by_a_whole_clause(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for group in ((), ("contract",), ("quality",), ("models",), ("tables",), ("insight",)):
+        assert code(*group, "--help") == 0
+        shown = capsys.readouterr().out
+        assert max(map(len, shown.splitlines())) <= 80, shown
+        commands = shown.split("Commands:")[1].split("\n\n")[0].strip().splitlines()
+        assert not any("..." in line for line in commands), commands
+        assert len(commands) >= 3
+
+
 def test_json_logs_are_one_object_a_line(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     assert code("ingest", "--json-logs") == 0
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]

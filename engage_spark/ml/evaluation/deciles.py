@@ -125,7 +125,8 @@ def _effective_rows(places: I64, customers: Any, y: F64, n: F64, ones: F64) -> F
 
 
 def wilson(part: float, total: float, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Return bounds of the share part / whole, which stay within 0 and 1 and have a width at both ends too.
+    """Return bounds of the share part / whole: they hold it, stay within 0 and 1, and have a width at both
+    ends, too.
 
     Nulls: NaN of nothing.
 
@@ -136,7 +137,8 @@ def wilson(part: float, total: float, *, confidence: float = 0.95) -> tuple[floa
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     middle = (part + z * z / 2) / (total + z * z)
     reach = z * math.sqrt(part * (total - part) / total + z * z / 4) / (total + z * z)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    share = part / total  # rounding may leave it out where it is 0 or 1
+    return max(0.0, min(share, middle - reach)), min(1.0, max(share, middle + reach))
 
 
 def thinned(values: F64, most: int) -> F64:

@@ -67,6 +67,14 @@ def test_bounds_of_a_share_are_wilsons(part: int, whole: int) -> None:
     assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
+def test_bounds_hold_the_share_at_both_ends() -> None:
+    """62 of 62 had an upper bound below 1 by rounding, which no picture could show."""
+    for whole in range(1, 400):
+        for part in (0.0, float(whole)):
+            low, high = wilson(part, float(whole))
+            assert low <= part / whole <= high, whole
+
+
 def test_of_nothing_there_is_no_share_and_few_values_are_all_shown() -> None:
     assert all(math.isnan(x) for x in wilson(0, 0))
     assert thinned(np.arange(10.0), 20).tolist() == list(range(10))
