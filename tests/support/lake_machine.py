@@ -186,7 +186,7 @@ class LakeMachine(RuleBasedStateMachine):
         came to its end: well, or with a gate that refused.
         """
         effects: list[str] = []
-        stage, is_busy = "", False
+        stage, is_busy, is_refused = "", False, False
 
         def listen(effect: str) -> None:
             nonlocal stage, is_busy
@@ -212,11 +212,10 @@ class LakeMachine(RuleBasedStateMachine):
         except GateError:
             pass
         except (NotPublishedError, TransientError) as e:
-            self.error = e
-            listen("error")
-            return False
+            self.error, is_refused = e, True
+        kill = None  # no effect is left to kill it before
         listen("end")
-        return True
+        return not is_refused
 
     def ingest(self, delivery: Delivery) -> object:
         settings = self.settings(self.deliveries.folder(delivery))
