@@ -277,7 +277,7 @@ def commit(lake: Path, name: str, version: int) -> Path:
     return lake / name / "_delta_log" / f"{version:020d}.json"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_between_the_rows_and_their_publication(
     spark: SparkSession, demo: Demo, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ its own is killed for good (`tests/support/killed_command.py`), which costs the 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -95,19 +95,22 @@ def kill_everywhere(
     killed: Stage,
     then: Stage,
     view: Callable[[Path], dict[str, str]] = lambda home: digests(home / "lake"),
-    numbers: Iterator[int] | None = None,
+    chosen: Callable[[list[str]], Sequence[int]] = lambda effects: range(len(effects)),
 ) -> KillReport:
-    """Kill `killed` before each of its effects (or those of `numbers`), each time on a fresh copy of `base`;
-    then run `then`, which mends it. What `view` shows must be what `then` alone makes.
+    """Kill `killed` before each of its effects, each time on a fresh copy of `base`; then run `then`, which
+    mends it. What `view` shows must be what `then` alone makes.
+
+    `chosen` gives the places of the effects that are enough, counted from 0.
     """
     report = KillReport()
     undisturbed = _copy(base, workspace / "undisturbed")
-    then(undisturbed)
+    report.effects = effects_of(lambda: then(undisturbed))
     expected = view(undisturbed)
-    counted = _copy(base, workspace / "counted")
-    report.effects = effects_of(lambda: killed(counted))
-    shutil.rmtree(counted)
-    for number in numbers or range(1, len(report.effects) + 1):
+    if then is not killed:
+        counted = _copy(base, workspace / "counted")
+        report.effects = effects_of(lambda: killed(counted))
+        shutil.rmtree(counted)
+    for number in (place + 1 for place in chosen(report.effects)):
         report.kills += 1
         home = _copy(base, workspace / f"killed-{number}")
         effect = killed_before(number, lambda home=home: killed(home))  # type: ignore[misc]

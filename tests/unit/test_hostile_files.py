@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,25 +29,25 @@ from tests.support.processor import slowness
 Failure = TypeVar("Failure", bound=Exception)
 
 
-def refused_within_a_second(kind: type[Failure], call: Callable[[], object]) -> Failure:
-    """The error that a call ends in, within a second of an unburdened processor in the best of three.
-
-    What this process has collected before is kept from the garbage collector: walking it is not the call's
-    cost.
-    """
+@pytest.fixture(scope="module", autouse=True)
+def _what_is_there_already_costs_no_call_time() -> Iterator[None]:
+    """Keep it from the garbage collector, which would walk it again and again."""
     gc.collect()
     gc.freeze()
-    try:
-        spent = []
-        for _ in range(3):
-            started = time.process_time()
-            with pytest.raises(kind) as refusal:
-                call()
-            spent.append(time.process_time() - started)
-            if spent[-1] < 1 or spent[-1] < slowness():
-                return refusal.value
-    finally:
-        gc.unfreeze()
+    yield
+    gc.unfreeze()
+
+
+def refused_within_a_second(kind: type[Failure], call: Callable[[], object]) -> Failure:
+    """The error that a call ends in, within a second of an unburdened processor in the best of three."""
+    spent = []
+    for _ in range(3):
+        started = time.process_time()
+        with pytest.raises(kind) as refusal:
+            call()
+        spent.append(time.process_time() - started)
+        if spent[-1] < 1 or spent[-1] < slowness():
+            return refusal.value
     raise AssertionError(f"took {spent} seconds of processor time")
 
 

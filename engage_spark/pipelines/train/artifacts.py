@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from engage_spark import log
 from engage_spark.contract import Contract
+from engage_spark.errors import EngageError
+from engage_spark.masking import cut
 from engage_spark.ml.evaluation.deciles import Tenth, calibration, deciles
 from engage_spark.ml.evaluation.promotion import Decision
 from engage_spark.ml.fairness import audit
@@ -137,48 +141,71 @@ def _finite(folds: Mapping[str, tuple[float, ...]]) -> dict[str, list[float | No
 
 
 def _pictures(contract: Contract, t: TrainedTarget) -> dict[str, bytes]:
+    """Draw the pictures; one that cannot be drawn is left out, with a warning, and costs nothing else."""
+    pictures = {}
+    for path, draw in _drawings(contract, t):
+        try:
+            pictures[path] = draw()
+        except EngageError:
+            raise
+        except Exception as e:  # noqa: BLE001 (whatever a picture meets, the model is whole)
+            log.event(f"{path} of {t.target.name} is left out: {cut(str(e), 500)}", level="warning")
+    return pictures
+
+
+def _drawings(contract: Contract, t: TrainedTarget) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Yield the path of each picture, and what draws it."""
     name, (labels, scores) = t.target.name, _even(t)
     binary, unit = t.target.task is Task.BINARY, t.target.unit or ""
     parts = deciles(labels, scores, task=t.target.task)
-    pictures = {
-        "plots/lift.svg": plots.lift_chart(
-            parts, title=f"{name} by tenth", what=name, unit="" if binary else unit
-        )
-    }
+    title = f"{name} by tenth"
+    yield (
+        "plots/lift.svg",
+        partial(plots.lift_chart, parts, title=title, what=name, unit="" if binary else unit),
+    )
     if binary:
-        customers = t.finals.customers
-        bins = calibration(labels, scores, customers=customers)
-        spread = calibration(labels, scores, customers=customers, mass=False)
-        pictures["plots/calibration.svg"] = plots.calibration_curve(
-            bins, title=f"{name}: calibration", spread=spread
-        )
+        yield "plots/calibration.svg", partial(_calibration, name, labels, scores, t.finals.customers)
         if t.money is not None:
-            pictures["plots/profit.svg"] = plots.profit_curve(
-                t.profits, title=f"{name}: profit of contacts", unit=t.money.currency
-            )
+            title, currency = f"{name}: profit of contacts", t.money.currency
+            yield "plots/profit.svg", partial(plots.profit_curve, t.profits, title=title, unit=currency)
     else:
-        pictures["plots/predicted.png"] = plots.predicted_actual(
-            labels, scores, title=f"{name}: predicted and actual", unit=unit, tenths=parts
+        title = f"{name}: predicted and actual"
+        yield (
+            "plots/predicted.png",
+            partial(plots.predicted_actual, labels, scores, title=title, unit=unit, tenths=parts),
         )
     if curves := [e.curve for e in t.comparison.selection.folds.values() if e.curve]:
         counts = sorted(set.intersection(*(set(c) for c in curves)))
-        pictures["plots/selection.svg"] = plots.selection_curve(
-            counts,
-            [[c[n] for n in counts] for c in curves],
-            n_features=len(t.final.features),
-            metric="R² of a linear model",
-            title=f"{name}: features that are left",
+        yield (
+            "plots/selection.svg",
+            partial(
+                plots.selection_curve,
+                counts,
+                [[c[n] for n in counts] for c in curves],
+                n_features=len(t.final.features),
+                metric="R² of a linear model",
+                title=f"{name}: features that are left",
+            ),
         )
     metrics = (
         ("statistical_parity", "equal_opportunity", "predictive_parity") if binary else ("mean_error", "mae")
     )
     for attribute in audit.attributes(contract):
         if any(f.compared for f in t.fairness.of(attribute.name, metrics[0]).values()):
-            pictures[f"plots/fairness_{attribute.name}.svg"] = plots.fairness_chart(
-                t.fairness,
-                attribute=attribute.name,
-                metrics=metrics,
-                title=f"{name} by {attribute.name}",
-                entity=contract.entity.title,
+            yield (
+                f"plots/fairness_{attribute.name}.svg",
+                partial(
+                    plots.fairness_chart,
+                    t.fairness,
+                    attribute=attribute.name,
+                    metrics=metrics,
+                    title=f"{name} by {attribute.name}",
+                    entity=contract.entity.title,
+                ),
             )
-    return pictures
+
+
+def _calibration(name: str, labels: np.ndarray, scores: np.ndarray, customers: np.ndarray) -> bytes:
+    bins = calibration(labels, scores, customers=customers)
+    spread = calibration(labels, scores, customers=customers, mass=False)
+    return plots.calibration_curve(bins, title=f"{name}: calibration", spread=spread)

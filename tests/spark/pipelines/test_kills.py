@@ -104,7 +104,8 @@ def published(bikes: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_ingest_killed_before_any_effect_and_run_again_gives_the_same_tables(
     bikes: Home, published: Path, tmp_path: Path
 ) -> None:
-    report = kill_everywhere(published, tmp_path, killed=bikes.ingest(B), then=bikes.ingest(B))
+    stage = bikes.ingest(B)
+    report = kill_everywhere(published, tmp_path, killed=stage, then=stage)
     assert report.differences == []
     assert {"commit stations_judged", "commit runs"} <= set(report.effects)
 
@@ -119,23 +120,19 @@ def test_features_killed_before_any_effect_and_run_again_give_the_same_tables(
 
 
 @pytest.mark.parametrize("then", [C, A], ids=["another delivery", "rolled back"])
-@pytest.mark.parametrize("first", ["commit stations_judged", "commit runs"])
 def test_killed_and_then_something_else_shows_what_that_alone_shows(
-    bikes: Home, published: Path, tmp_path: Path, first: str, then: str
+    bikes: Home, published: Path, tmp_path: Path, then: str
 ) -> None:
     """Only the kills just before and just after the commit of the data: the long test has all."""
-    counted = tmp_path / "effects"
-    shutil.copytree(published, counted)
-    number = effects_of(lambda: bikes.ingest(B)(counted)).index(first) + 1
     report = kill_everywhere(
         published,
         tmp_path,
         killed=bikes.ingest(B),
         then=bikes.ingest(then),
         view=bikes.view,
-        numbers=iter([number]),
+        chosen=lambda effects: [effects.index(e) for e in ("commit stations_judged", "commit runs")],
     )
-    assert report.differences == []
+    assert report.differences == [] and report.kills == 2
 
 
 @pytest.mark.long
@@ -169,7 +166,7 @@ def chess(spark: SparkSession, session_settings: Settings, tmp_path_factory: pyt
 @pytest.mark.timeout(3600)
 def test_every_kill_of_an_ingest_of_logs(chess: Home, tmp_path: Path) -> None:
     (base := tmp_path / "base").mkdir()
-    report = kill_everywhere(base, tmp_path / "kills", killed=chess.ingest(), then=chess.ingest())
+    report = kill_everywhere(base, tmp_path / "kills", killed=(stage := chess.ingest()), then=stage)
     assert report.differences == [] and len(report.effects) >= 9
 
 
@@ -199,11 +196,14 @@ def test_the_last_kills_of_a_graph_that_has_a_picture(
     (base := tmp_path / "base").mkdir()
     social.ingest()(base)
     graph = social.stage(run_graph)
-    counted = Path(shutil.copytree(base, tmp_path / "counted"))
-    effects = effects_of(lambda: graph(counted))
-    numbers = [effects.index(e) + 1 for e in ("commit runs", f"picture of {DAY}")]
-    report = kill_everywhere(base, tmp_path / "kills", killed=graph, then=graph, numbers=iter(numbers))
-    assert report.differences == []
+    report = kill_everywhere(
+        base,
+        tmp_path / "kills",
+        killed=graph,
+        then=graph,
+        chosen=lambda effects: [effects.index(e) for e in ("commit runs", f"picture of {DAY}")],
+    )
+    assert report.differences == [] and report.kills == 2
     pictures = tmp_path / "kills" / "undisturbed" / "lake" / "_pictures"
     assert [p.name for p in pictures.iterdir()] == [f"graph-{DAY}.svg"]
 
@@ -220,10 +220,14 @@ def test_analyze_killed_before_its_row_in_runs_and_run_again_gives_the_same_tabl
     bikes: Home, analyzable: Path, tmp_path: Path
 ) -> None:
     stage = bikes.stage(run_analyze)
-    counted = Path(shutil.copytree(analyzable, tmp_path / "counted"))
-    number = effects_of(lambda: stage(counted)).index("commit runs") + 1
-    report = kill_everywhere(analyzable, tmp_path / "kills", killed=stage, then=stage, numbers=iter([number]))
-    assert report.differences == []
+    report = kill_everywhere(
+        analyzable,
+        tmp_path / "kills",
+        killed=stage,
+        then=stage,
+        chosen=lambda effects: [effects.index("commit runs")],
+    )
+    assert report.differences == [] and report.kills == 1
 
 
 @pytest.mark.long
@@ -269,11 +273,11 @@ def test_a_log_killed_between_its_tables_is_delivered_once(
     deliver_log(events(BIKES.table("rides"), pairs, [DAY]), BIKES.table("rides"), tmp_path / A)
     base = tmp_path / "base"
     base.mkdir()
-    (counted := tmp_path / "counted").mkdir()
-    effects = effects_of(lambda: home.ingest()(counted))
-    last = max(i for i, effect in enumerate(effects, 1) if effect == "commit runs")
-    report = kill_everywhere(
-        base, tmp_path / "kills", killed=home.ingest(), then=home.ingest(), numbers=iter([last])
-    )
-    assert report.differences == []
-    assert len(rows(counted / "lake" / "rides_judged")) == 15
+    stage = home.ingest()
+
+    def before_the_last_row(effects: list[str]) -> list[int]:
+        return [max(i for i, effect in enumerate(effects) if effect == "commit runs")]
+
+    report = kill_everywhere(base, tmp_path / "kills", killed=stage, then=stage, chosen=before_the_last_row)
+    assert report.differences == [] and report.kills == 1
+    assert len(rows(tmp_path / "kills" / "undisturbed" / "lake" / "rides_judged")) == 15

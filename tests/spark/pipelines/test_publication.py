@@ -401,7 +401,6 @@ def test_the_nearest_snapshots_before_and_after_an_event_are_asked() -> None:
     assert nearest_days(days, []) == [days[2]]
 
 
-@pytest.mark.connect
 def test_a_day_that_cannot_be_read_does_not_stop_newer_ones(
     spark: SparkSession, settings: Settings, home: Path
 ) -> None:

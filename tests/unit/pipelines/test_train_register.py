@@ -7,6 +7,7 @@ from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from engage_spark.contract import load_contract
@@ -17,9 +18,9 @@ from engage_spark.ml.feature_meaning import field_meanings
 from engage_spark.ml.feature_spec import LeakPolicy, Task
 from engage_spark.ml.training.candidates import Candidate, Family
 from engage_spark.ml.training.cross_validation import CandidateResult
-from engage_spark.ml.training.final_models import UNPROTECTED
+from engage_spark.ml.training.final_models import UNPROTECTED, WINNER
 from engage_spark.ml.training.variants import VariantResult
-from engage_spark.pipelines.train import card, register, rival
+from engage_spark.pipelines.train import artifacts, card, register, rival
 from engage_spark.tracking import CHAMPION
 
 if TYPE_CHECKING:
@@ -188,3 +189,25 @@ def test_a_look_at_the_test_side_that_cannot_be_counted_costs_the_count_alone(
         register._count_look(CONTEXT, tracker, target, ["one"], repeated=False)
     assert counted == [("churn", ["one"], False), ("denied", ["one"], False)]
     assert events == ["a look at the test side of denied was not counted: the tags of 'denied' cannot be set"]
+
+
+def test_a_picture_that_cannot_be_drawn_costs_itself_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    monkeypatch.setattr(artifacts.log, "event", lambda text, **_: events.append(text))
+
+    def broken(*_: object, **__: object) -> bytes:
+        raise ValueError("yerr must not contain negative values")
+
+    values = np.linspace(0, 1, 40)
+    trained: Any = SimpleNamespace(
+        target=SimpleNamespace(name="amount", task=Task.REGRESSION, unit="USD"),
+        finals=SimpleNamespace(
+            labels=values, even=slice(None), by_role={WINNER: SimpleNamespace(scores=values)}
+        ),
+        comparison=SimpleNamespace(selection=SimpleNamespace(folds={})),
+        fairness=SimpleNamespace(of=lambda *_: {}),
+    )
+    assert artifacts._pictures(CONTRACT, trained).keys() == {"plots/lift.svg", "plots/predicted.png"}
+    monkeypatch.setattr(artifacts.plots, "lift_chart", broken)
+    assert artifacts._pictures(CONTRACT, trained).keys() == {"plots/predicted.png"}
+    assert events == ["plots/lift.svg of amount is left out: yerr must not contain negative values"]

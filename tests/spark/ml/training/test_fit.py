@@ -162,7 +162,6 @@ def test_a_wrong_job_is_refused_before_any_fit(people: DataFrame, monkeypatch: p
 
 
 @pytest.mark.slow
-@pytest.mark.connect
 def test_models_of_fewer_rows_are_weighted_so_that_their_mean_is_that_of_all(spark: SparkSession) -> None:
     """Of 6,000 rows one in twenty is labelled 1, and 1,000 are fitted on, of which 300 are."""
     from pyspark.sql import functions as F
@@ -209,7 +208,6 @@ def test_a_boolean_label_is_fitted_as_0_and_1(people: DataFrame) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.connect
 def test_each_row_is_judged_once_by_each_candidate_that_has_not_seen_it(
     people: DataFrame, rows: pd.DataFrame
 ) -> None:

@@ -144,7 +144,6 @@ def test_tables_tell_other_readers_what_the_contract_says(
         assert counted == [(pl.read_delta(str(plain / name)).height,)] == [(len(rows(root / name)),)]
 
 
-@pytest.mark.connect
 def test_a_row_that_breaks_what_every_row_meets_is_refused_and_named(
     spark: SparkSession, settings: Settings, lake: Lake
 ) -> None:
@@ -229,7 +228,6 @@ def test_a_platforms_own_maintenance_breaks_no_reader(
     assert log.count() == 29
 
 
-@pytest.mark.connect
 def test_history_names_the_runs_that_made_the_versions(
     spark: SparkSession, settings: Settings, lake: Lake
 ) -> None:

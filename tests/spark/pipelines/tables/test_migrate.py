@@ -87,7 +87,6 @@ def deliver_as(contract: Contract, settings: Settings, day: str) -> None:
     deliver(some, contract, root(settings).parent, day)
 
 
-@pytest.mark.connect
 def test_a_new_nullable_field_is_taken_up_by_the_next_write(
     spark: SparkSession, settings: Settings, tmp_path: Path
 ) -> None:
@@ -112,7 +111,6 @@ def test_a_new_nullable_field_is_taken_up_by_the_next_write(
     assert [n.facts["examples"] for n in again.notes if n.code == "ColumnsNotDeclared"] == [("panels",)]
 
 
-@pytest.mark.connect
 def test_a_wider_type_is_refused_by_stages_and_migrated(
     spark: SparkSession, settings: Settings, tmp_path: Path
 ) -> None:
