@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
@@ -132,10 +132,17 @@ class RunLog:
             key=lambda r: (r.snapshot_date, r.stage, r.order),
         )
 
-    def append(self, spark: SparkSession, run: Run, evidence: Evidence | None = None) -> Run:
+    def append(
+        self,
+        spark: SparkSession,
+        run: Run,
+        evidence: Evidence | None = None,
+        require: Callable[[], None] = lambda: None,
+    ) -> Run:
         """Write the attempt's row, which publishes it, and return it with the code version.
 
-        `evidence` is stored in the same row.
+        `evidence` is stored in the same row. `require` is called when nothing but the commit is left to do:
+        what it raises leaves the attempt unpublished. The wait for the table may be long.
         Cost: one Delta commit.
         """
         run = replace(run, code_version=code_version())
@@ -153,6 +160,7 @@ class RunLog:
         schema = spark_schema(table)
         row = from_rows(spark, [[record[name] for name in schema.names]], schema).coalesce(1)
         with table_lock(spark, self.lake, RUNS, wait=COMMIT_WAIT):
+            require()
             self.lake.append(row, table, tag=run.run_id, properties=_PROPERTIES)
             if self._read:
                 version, known = self._read.pop()

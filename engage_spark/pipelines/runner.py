@@ -152,9 +152,8 @@ class Attempt:
             started_at=self.started_at,
             rejected=rejected,
         )
-        self._require_locks()
         announce(f"row in runs of {self.work.stage}")
-        published = self.context.log.append(self.context.spark, run, evidence)
+        published = self.context.log.append(self.context.spark, run, evidence, self._require_locks)
         if self.job is not None:
             tell_end(self.context, self.job, published, dict(sorted(self.outputs.items())))
         if published.published:
@@ -185,6 +184,21 @@ def require_same_runs(publication: Publication, stage: str, runs: Mapping[date, 
         raise TransientError(
             f"{table} of {', '.join(map(str, sorted(changed)))} was published again meanwhile",
             hint="run the stage again; it takes what is published now",
+        )
+
+
+def require_same_rows(planned: Publication, now: Publication, work: StageRun) -> None:
+    """Refuse work some of whose inputs have lost rows since it was planned: a key was erased meanwhile, and
+    what was read of it before must not be written.
+
+    Errors: TransientError.
+    """
+    inputs = frozenset(work.inputs.values())
+    before, after = ({r.run_id: r.rows_valid for r in p.runs if r.run_id in inputs} for p in (planned, now))
+    if any(after.get(run_id) != n_rows for run_id, n_rows in before.items()):
+        raise TransientError(
+            f"rows that {work.stage} of {work.snapshot_date} is made from were erased meanwhile",
+            hint="run the stage again; it is made without them",
         )
 
 
@@ -317,12 +331,15 @@ class StageRunner:
         The locks of `tables` are held until it ends. Runs that others have published meanwhile are read, and
         the views of a catalog show them: what a view showed before may be replaced from now on.
         Where `lineage` is set, OpenLineage is told of its start and its end.
-        Errors: TransientError where another process is writing one of the tables.
+        Errors: TransientError where another process is writing one of the tables, and where rows of the
+        inputs were erased since the work was planned.
         """
         spark, lake = self.context.spark, self.context.lake
         with log.stage(what, run_id=work.run_id), ExitStack() as held:
             locks = tuple(held.enter_context(table_lock(spark, lake, name)) for name in sorted(tables))
+            planned = self.publication
             if self.context.log.refresh(spark):
+                require_same_rows(planned, self.publication, work)
                 key = (work.stage, work.snapshot_date)
                 work = replace(
                     work,

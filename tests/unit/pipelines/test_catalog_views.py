@@ -52,7 +52,7 @@ class Catalog:
         self.steps.append("look")
         return self.digests.get(name)
 
-    def append(self, _: object, run: Run, __: object = None) -> Run:
+    def append(self, _: object, run: Run, *__: object) -> Run:
         self.runs.append(run)
         self.version = (self.version or 0) + 1
         return run

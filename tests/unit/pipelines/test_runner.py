@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
@@ -11,9 +13,10 @@ import pytest
 
 from engage_spark.contract import load_contract
 from engage_spark.errors import NotPublishedError, TransientError
-from engage_spark.lake import RunLog
+from engage_spark.lake import Lake, RunLog, run_log
+from engage_spark.pipelines import runner as stage_runner
 from engage_spark.pipelines.context import RunContext, StageRun
-from engage_spark.pipelines.runner import StageRunner
+from engage_spark.pipelines.runner import Attempt, StageRunner
 from engage_spark.pipelines.stages import ingest_stage
 from engage_spark.publication import REJECTED, Publication, Run
 from engage_spark.settings import load_settings
@@ -146,3 +149,55 @@ def test_rows_that_are_not_accounted_for_are_an_error(runs: list[Run]) -> None:
         planned().to_run(rows_in=7, valid=5, quarantined=1, outputs={}, started_at=STARTED)
     assert "files changed" in (error.value.hint or "")
     assert "does not count the rows of its source" in (error.value.hint or "")
+
+
+def test_who_is_overtaken_while_it_waits_for_runs_publishes_nothing(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overtaken, rows = [], list[object]()
+
+    @contextmanager
+    def waits(*_: object, **__: object) -> Iterator[None]:
+        overtaken.append("customers_judged")
+        yield
+
+    def require() -> None:
+        if overtaken:
+            raise TransientError("another process took over")
+
+    monkeypatch.setattr(run_log, "table_lock", waits)
+    monkeypatch.setattr(run_log, "from_rows", lambda *_: SimpleNamespace(coalesce=lambda _: "row"))
+    monkeypatch.setattr(Lake, "append", lambda _, row, *__, **___: rows.append(row))
+    held = cast(Any, SimpleNamespace(require=require))
+    attempt = Attempt(context=runner().context, work=planned(), started_at=STARTED, locks=(held,))
+    attempt._require_locks()
+    with pytest.raises(TransientError, match="took over"):
+        attempt.publish(rows_in=7, valid=7)
+    assert overtaken and not rows
+
+
+def test_rows_that_were_erased_since_the_work_was_planned_are_not_written(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may have been read before, such as the rows that several targets are scored from."""
+
+    @contextmanager
+    def lock(*_: object, **__: object) -> Iterator[None]:
+        yield
+
+    def forget(*_: object) -> bool:
+        runs[0] = replace(runs[0], rows_valid=6, rows_erased=1)
+        return True
+
+    monkeypatch.setattr(stage_runner, "table_lock", lock)
+    runs.append(published(ingest_stage(ENTITY), FIRST))
+    of = runner()
+    (work,) = of.due(STAGE, source=ENTITY)
+    other = replace(runs[0], run_id="b")
+    monkeypatch.setattr(RunLog, "refresh", lambda *_: runs.append(other) is None)
+    with of.attempt(work, "visiting", tables=["visits"]) as attempt:
+        assert attempt.work.run_id == work.run_id, "runs of others change nothing"
+    monkeypatch.setattr(RunLog, "refresh", forget)
+    with pytest.raises(TransientError, match="visits of 2025-10-21 is made from were erased meanwhile"):
+        with of.attempt(work, "visiting", tables=["visits"]):
+            pytest.fail("it goes on")
