@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from urllib.parse import urlsplit
 
@@ -11,6 +12,21 @@ from engage_spark.errors import ConfigurationError, TransientError
 SECONDS = 5.0
 PORTS = {"sc": 15002, "http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 """Ports of addresses that name none."""
+_STAYS = re.compile(
+    r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|PKIX path|CertPathValidator"
+    r"|invalid peer certificate|Certificate for \S+ doesn't match|Hostname \S+ not verified"
+    r"|No (?:name|subject alternative \w+) matching|unrecognized SSL message|WRONG_VERSION_NUMBER"
+    r"|Proxy Authentication Required"
+    r"|UnknownHostException|Name or service not known|nodename nor servname|Domain name not found",
+    re.IGNORECASE,
+)
+
+
+def stays_unreachable(text: str) -> bool:
+    """Return whether a failure to connect is of a kind that no waiting mends: a certificate that is not
+    trusted, another protocol, a proxy that asks for a password, a name that no host has.
+    """
+    return _STAYS.search(text) is not None
 
 
 def require_listener(address: str, what: str, *, setting: str, seconds: float = SECONDS) -> None:

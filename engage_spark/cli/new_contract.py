@@ -15,6 +15,7 @@ import typer
 from engage_spark.cli import console
 from engage_spark.cli.common import require_path, settings_of, show, spark_of
 from engage_spark.errors import ConfigurationError
+from engage_spark.masking import one_line
 from engage_spark.text_files import write_text
 
 if TYPE_CHECKING:
@@ -211,7 +212,8 @@ def ask_choices(
     )
 
     def answer(question: str, usual: str = "") -> str:
-        asked = (prompt or typer.prompt)(question, default=usual, show_default=bool(usual), err=True)
+        shown = one_line(f"{question} [{usual}]" if usual else question)
+        asked = (prompt or typer.prompt)(shown, default=usual, show_default=False, err=True)
         return str(asked).strip()
 
     def columns(question: str) -> tuple[str, ...]:

@@ -70,7 +70,8 @@ def _quoted(name: str) -> str:
 
 
 def _text(text: str) -> str:
-    return "'" + _line(text).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    """Write a text; `$` by its number, since `${…}` is replaced before a statement is parsed."""
+    return "'" + _line(text).replace("\\", "\\\\").replace("'", "\\'").replace("$", "\\u0024") + "'"
 
 
 def _line(text: str) -> str:

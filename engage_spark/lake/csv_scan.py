@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zlib
 from codecs import BOM_UTF8
 from collections import Counter
@@ -20,6 +21,25 @@ LOST = "\ufffd"
 """Unicode's sign for a character that could not be read."""
 DELIMITERS = ",;\t|"
 _CHUNK = 2**20
+_OTHER_FORMATS = (
+    (b"\x1f\x8b", "a gzip archive", "name it .csv.gz"),
+    (b"PK\x03\x04", "a zip archive, or a workbook of Excel", "unpack it, or save the sheet as CSV"),
+    (b"BZh", "a bzip2 archive", "unpack it, or pack it with gzip and name it .csv.gz"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive", "unpack it, or pack it with gzip and name it .csv.gz"),
+    (b"\xfd7zXZ", "an xz archive", "unpack it, or pack it with gzip and name it .csv.gz"),
+    (b"PAR1", "a Parquet file", "name it .parquet"),
+    (b"ORC", "an ORC file", "write it as Parquet"),
+    (b"\xd0\xcf\x11\xe0", "a workbook of Excel", "save the sheet as CSV"),
+    (b"\xff\xfe", "text in UTF-16", "write the CSV files as UTF-8"),
+    (b"\xfe\xff", "text in UTF-16", "write the CSV files as UTF-8"),
+    (b"version https://git-lfs.github.com/", "a pointer of Git LFS", "fetch the file that it stands for"),
+)
+"""First bytes of what is no CSV whatever its name says, what it is, and what to do."""
+_NO_HEADERS = (
+    (re.compile(rb"\s*<(?:!doctype html|html|\?xml)[ >]", re.IGNORECASE), "a page or XML"),
+    (re.compile(rb"\s*sep=.\s*$", re.IGNORECASE), "the line by which Excel is told the delimiter"),
+)
+"""First lines that are no header, and what they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +153,7 @@ def parse_header(header: bytes, *, name: str, delimiter: str, declared: Collecti
     Errors: InputError for a header that is no UTF-8, that is not there, that names a declared column twice,
     or that another delimiter splits into more declared columns.
     """
+    _refuse_other_formats(header, name)
     try:
         text = header.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -173,6 +194,20 @@ def parse_header(header: bytes, *, name: str, delimiter: str, declared: Collecti
             hint=f"set ingest.csv_delimiter to {likely!r}, or write the file with {delimiter!r}",
         )
     return _unique(columns, declared)
+
+
+def _refuse_other_formats(header: bytes, name: str) -> None:
+    """Refuse what is no CSV by its first bytes, with what it is."""
+    is_text = header.isascii() and header.replace(b"\t", b" ").decode().isprintable()
+    for begin, kind, hint in _OTHER_FORMATS:
+        if header.startswith(begin) and (not is_text or len(begin) > 8):  # a column may be called ORCID
+            raise InputError(f"{name} is {kind}, by its first bytes", hint=hint)
+    for form, kind in _NO_HEADERS:
+        if form.match(header.removeprefix(BOM_UTF8)):
+            raise InputError(
+                f"the first line of {name} is {kind}, and no header",
+                hint="write the names of the columns as the first line",
+            )
 
 
 def likely_delimiter(header: bytes, delimiter: str) -> str | None:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from engage_spark.contract import SNAPSHOT_DATE
 
 DELTA = "Delta"
+DELTA_WITHOUT_LOG = "Delta without its log"
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FOLDERS_OF_FORMATS: Mapping[str, str] = {
     "_delta_log": DELTA,
@@ -30,6 +31,12 @@ _FILES_OF_FORMATS = (
     ),
     (re.compile(r"(^|/)_(committed|started)_[^/]+$"), "Databricks commit protocol"),
     (re.compile(r"(^|/)_versions/[^/]+\.manifest$"), "Lance"),
+    (
+        re.compile(
+            r"(^|/)(_symlink_format_manifest/.+|deletion_vector_[0-9a-f-]{36}\.bin|_delta_log_\$folder\$)$"
+        ),
+        DELTA_WITHOUT_LOG,
+    ),
 )
 _UNFINISHED = re.compile(
     r"\.(_COPYING_|filepart|part|partial|crdownload|download|tmp|temp|in-?progress|pending|upload(ing)?)$"
@@ -83,6 +90,8 @@ def sort_names(sizes: Mapping[str, int]) -> SortedNames:
             unfinished.append(name)
         elif not _is_no_data(name) and not (sizes[name] == 0 and name.rstrip("/") in folders):
             data.append(name)
+    if formats.get("") == DELTA:  # of which they are parts
+        formats = {folder: kind for folder, kind in formats.items() if kind != DELTA_WITHOUT_LOG}
     return SortedNames(data=tuple(data), unfinished=tuple(unfinished), formats=formats)
 
 
@@ -92,6 +101,7 @@ def describe_format(folder: str, kind: str) -> str:
         "Databricks commit protocol": "was written by Databricks with files that list which others are valid",
         "Spark stream": "is the output of a Spark stream, whose log lists the valid files",
         DELTA: "is a Delta table inside the folder of another",
+        DELTA_WITHOUT_LOG: "was a Delta table, and the log that lists the valid files is not there",
     }.get(kind, f"is a table of {kind}, whose own metadata list the valid files")
     return f"{folder or 'the folder'} {of}"
 

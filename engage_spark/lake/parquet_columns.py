@@ -106,7 +106,7 @@ def read_columns(spark: SparkSession, files: Sequence[InputFile]) -> Mapping[str
         raise InputError(
             "a file cannot be read: it is not a whole Parquet file",
             details=problems[:20],
-            hint="deliver the named file again; nothing was written, and no row was skipped",
+            hint="deliver the named file again; no row was skipped",
         )
     return {path: c for path, c in by_path.items() if not isinstance(c, str)}
 

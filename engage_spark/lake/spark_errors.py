@@ -139,7 +139,7 @@ def _known_cause(error: BaseException, what: str) -> EngageError | None:
         )
     if match := CONSTRAINT.search(text):
         return PermanentError(
-            f"{what}: a row breaks {match[1]}, a constraint of the table; nothing was written",
+            f"{what}: a row breaks {match[1]}, a constraint of the table, which is as it was",
             details=(cut(first, 300),),
             hint="`engage-spark tables migrate` lists constraints that this version has otherwise, and with "
             "--apply sets them; one that it does not list is a fault of this package, or of its owner's own",

@@ -11,6 +11,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from engage_spark.errors import ConfigurationError, EngageError, PermanentError, TransientError
+from engage_spark.masking import cut
+from engage_spark.reachability import stays_unreachable
 from engage_spark.settings import Settings
 
 if TYPE_CHECKING:
@@ -228,26 +230,26 @@ def translate_delta_errors(what: str) -> Iterator[None]:
         raise
     except Exception as e:
         text = " ".join(str(e).split())
-        lower = text.lower()
+        lower, shown = text.lower(), cut(text, 300)
         if isinstance(e, PermissionError) or _REFUSED.search(lower):
             raise ConfigurationError(
-                f"{what} cannot be read: access is refused: {text[:300]}",
+                f"{what} cannot be read: access is refused: {shown}",
                 hint="check the keys, the role and the rights to read",
             ) from e
         if type(e).__name__ == "DeltaProtocolError" or "reader feature" in lower or "reader version" in lower:
             raise ConfigurationError(
-                f"{what} needs a feature that deltalake does not read: {text[:300]}",
+                f"{what} needs a feature that deltalake does not read: {shown}",
                 hint="read it with Spark, or drop the feature from the table",
             ) from e
         if isinstance(e, FileNotFoundError) or _ABSENT.search(lower):
             raise ConfigurationError(
-                f"{what} is not there: {text[:300]}",
+                f"{what} is not there: {shown}",
                 hint="check lake.root; where files were removed meanwhile, ask again",
             ) from e
-        if isinstance(e, TimeoutError) or _PASSING.search(lower):
+        if (isinstance(e, TimeoutError) or _PASSING.search(lower)) and not stays_unreachable(text):
             raise TransientError(
-                f"{what} cannot be read now: {text[:300]}", hint="see that the storage can be reached"
+                f"{what} cannot be read now: {shown}", hint="see that the storage can be reached"
             ) from e
         raise PermanentError(
-            f"{what} cannot be read: {type(e).__name__}: {text[:300]}", hint="see that it is a Delta table"
+            f"{what} cannot be read: {type(e).__name__}: {shown}", hint="see that it is a Delta table"
         ) from e

@@ -15,6 +15,7 @@ from py4j.protocol import Py4JError, Py4JNetworkError  # type: ignore[import-unt
 from pyspark.errors import PySparkException
 
 from engage_spark.errors import ConfigurationError, EngageError
+from engage_spark.reachability import stays_unreachable
 
 SPARK_ERRORS = (PySparkException, Py4JError)
 """What a failed action raises: the first on Connect and in analysis, the second on classic Spark."""
@@ -44,6 +45,7 @@ _STORAGE = re.compile(
 
 
 INTRODUCTION = re.compile(r"^(?:Caused by|Suppressed)?: (?:[\w.$]+(?:Exception|Error): )?")
+_PATH = re.compile(r"\b(?:file|s3[an]?|abfss?|wasbs?|gs|dbfs|hdfs):/[^\s,'\"()\[\]]+", re.IGNORECASE)
 _MEMORY = re.compile(r"OutOfMemoryError|Java heap space|GC overhead limit|exit code 137|OOMKilled")
 
 
@@ -51,7 +53,7 @@ def is_lost(error: BaseException) -> bool:
     """Return whether a cluster that lost an executor, a block or its connection explains the failure."""
     if isinstance(error, ConnectionError | TimeoutError | Py4JNetworkError):
         return True
-    return isinstance(error, SPARK_ERRORS) and _LOST.search(str(error)) is not None
+    return isinstance(error, SPARK_ERRORS) and _LOST.search(_without_paths(str(error))) is not None
 
 
 def is_transient(error: BaseException) -> bool:
@@ -60,9 +62,16 @@ def is_transient(error: BaseException) -> bool:
     What is not known to pass is not transient: a scheduler would repeat it for ever.
     """
     text = str(error)
-    if _MEMORY.search(text) or "UnknownHostException" in text:  # a name that is wrong stays wrong
+    if _MEMORY.search(text) or stays_unreachable(text):
         return False
-    return is_lost(error) or (isinstance(error, SPARK_ERRORS) and _STORAGE.search(text) is not None)
+    return is_lost(error) or (
+        isinstance(error, SPARK_ERRORS) and _STORAGE.search(_without_paths(text)) is not None
+    )
+
+
+def _without_paths(text: str) -> str:
+    """Return a text without the addresses of files: a file may be called SlowDown."""
+    return _PATH.sub("", text)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 from engage_spark import log
 from engage_spark.errors import ConfigurationError, EngageError, PermanentError, TransientError
 from engage_spark.masking import cut
-from engage_spark.reachability import PORTS, require_listener
+from engage_spark.reachability import PORTS, require_listener, stays_unreachable
 from engage_spark.settings import TrackingSettings
 from engage_spark.side_effects import announce
 
@@ -52,11 +52,18 @@ REFUSED = frozenset(
 _PASSING = re.compile(
     r"Connection(?:Error| refused| reset| aborted)|Timeout|timed out|Max retries|temporarily unavailable"
     r"|TEMPORARILY_UNAVAILABLE|REQUEST_LIMIT_EXCEEDED|RESOURCE_EXHAUSTED|DEADLINE_EXCEEDED|too many requests"
-    r"|\b(?:429|500|502|503|504)\b|database is locked|server closed the connection|could not connect"
+    r"|\b(?:code|status|HTTP)[ :=]{1,3}(?:429|50[0234])\b|\b(?:429|50[0234]) (?:Client|Server) Error\b"
+    r"|\b(?:429|50[0234]) error responses|database is locked|server closed the connection|could not connect"
     r"|RemoteDisconnected|NewConnectionError|SSLEOFError|IncompleteRead",
     re.IGNORECASE,
 )
 """What waiting can mend."""
+_DENIED = re.compile(
+    r"error code 40[13] |\b40[13] Client Error\b|authentication failed|no pg_hba\.conf entry"
+    r"|Access denied for user|Unknown database|FATAL: +(?:database|role) .{1,100} does not exist",
+    re.IGNORECASE,
+)
+"""What a server or a database answers that is there."""
 
 
 @contextmanager
@@ -156,14 +163,15 @@ def _translated(error: BaseException, what: str, place: str) -> EngageError:
     if "Max retries exceeded" in text:  # what urllib3 wraps in three layers ends with the reason
         text = text.rpartition("): ")[2].rstrip("\"')")
     text = cut(text, 400)
-    if mlflow_error_code(error) in REFUSED:
+    if mlflow_error_code(error) in REFUSED or _DENIED.search(text):
         return ConfigurationError(
             f"{what}: MLflow at {place} refuses: {text}",
             hint="correct tracking.uri, tracking.registry or the rights",
         )
-    if isinstance(error, ConnectionError | TimeoutError) or _PASSING.search(
+    passes = isinstance(error, ConnectionError | TimeoutError) or _PASSING.search(
         f"{type(error).__name__}: {text}"
-    ):
+    )
+    if passes and not stays_unreachable(text):
         return TransientError(
             f"{what}: MLflow at {place} does not answer as it should: {text}",
             hint="see that the server runs and can be reached, then do it again",

@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engage_spark.errors import ConfigurationError, TransientError
+from engage_spark.errors import ConfigurationError
 from engage_spark.spark.files import delete_directory, put_directory
 from engage_spark.spark.guarantees import STRICT_READS
 from engage_spark.tracking.client import import_mlflow, silence_mlflow
@@ -131,7 +131,7 @@ def _fetch(spark: SparkSession, model: PipelineModel, target: Path, place: str) 
         if (beside := target.parent.parent / "_staging").is_dir():
             shutil.rmtree(beside, ignore_errors=True)
     if not rows:
-        raise TransientError(
+        raise ConfigurationError(
             f"the model that Spark wrote to {place} cannot be found there",
             hint="set lake.scratch to a path all nodes share",
         )

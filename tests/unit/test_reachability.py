@@ -9,7 +9,7 @@ import pytest
 
 from engage_spark.cli import main
 from engage_spark.errors import ConfigurationError, TransientError
-from engage_spark.reachability import require_free_port, require_listener
+from engage_spark.reachability import require_free_port, require_listener, stays_unreachable
 from engage_spark.settings import Settings, TrackingSettings
 from engage_spark.spark.session import get_session
 from engage_spark.tracking import Tracker
@@ -98,3 +98,24 @@ def test_an_occupied_port_is_told_before_anything_is_served(capsys: pytest.Captu
     assert "another port by --port" in err
     assert "serving on" not in err
     require_free_port("127.0.0.1", port, setting="--port")
+
+
+@pytest.mark.parametrize(
+    ("text", "stays"),
+    [
+        ("PKIX path building failed: unable to find valid certification path to requested target", True),
+        (
+            "SSLError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed",
+            True,
+        ),
+        ("Certificate for <h.example.org> doesn't match any of the subject alternative names: [x]", True),
+        ("Unsupported or unrecognized SSL message", True),
+        ("error sending request for url (https://h/): invalid peer certificate: UnknownIssuer", True),
+        ("Failed to resolve 'h' ([Errno -2] Name or service not known)", True),
+        ("[Errno -3] Temporary failure in name resolution", False),
+        ("Remote host terminated the handshake", False),
+        ("Connection refused", False),
+    ],
+)
+def test_what_no_waiting_mends_is_known(text: str, stays: bool) -> None:
+    assert stays_unreachable(text) is stays

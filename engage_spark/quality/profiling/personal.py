@@ -21,19 +21,16 @@ def _words(text: str) -> frozenset[str]:
 _PHONE = _words("phone mobile telephone tel fax cell cellphone msisdn")
 _ZIP = _words("postcode zip zipcode postal")
 _BIRTH = _words("birthdate birthday dob birth birthyear yob")
-_NUMBERED = _words("iban ssn passport")
+_NUMBERED = _words("iban ssn passport imei imsi")
 _PLACE = _words("latitude longitude token password")
 _CONTACT = _PHONE | _ZIP | _NUMBERED | _words("email mail address street ip username login")
-_PERSON = _words("surname firstname lastname fullname forename") | _BIRTH | _PLACE
-_OF_NAMES = (
-    {"first", "name"},
-    {"last", "name"},
-    {"full", "name"},
-    {"family", "name"},
-    {"given", "name"},
-    {"user", "name"},
-    {"middle", "name"},
+_PERSON = _words("surname firstname lastname fullname forename fname lname") | _BIRTH | _PLACE
+_NAMED_PERSON = _words(
+    "first last full family given user middle maiden birth nick preferred contact person customer "
+    "client patient member guest passenger employee student teacher driver holder owner sender recipient "
+    "payer payee beneficiary applicant tenant subscriber"
 )
+"""Whose name, or which name, `…_name` is of."""
 _PROTECTED = _words("gender sex race ethnicity ethnic religion nationality disability marital age")
 NEVER_INPUT = _PROTECTED - {"age"}
 """Words that name what no model may use."""
@@ -74,7 +71,11 @@ def is_personal(c: ColumnFacts) -> bool:
 
 def _named(name: str, personal: frozenset[str]) -> bool:
     name_words = words(name)
-    return bool(name_words & personal) or any(n <= name_words for n in _OF_NAMES) or name_words == {"name"}
+    return (
+        bool(name_words & personal)
+        or name_words == {"name"}
+        or ("name" in name_words and bool(name_words & _NAMED_PERSON))
+    )
 
 
 def _has_personal_form(c: ColumnFacts) -> bool:

@@ -85,14 +85,46 @@ CSV_FILES = Group(
         ),
         refused(
             "UTF-16",
-            "a.csv is not text in UTF-8, by its header",
+            "a.csv is text in UTF-16, by its first bytes",
             given={"a.csv": "id,n,x\na,1,0.5\n".encode("utf-16")},
         ),
         refused(
             "UTF-16 beside UTF-8",
-            "b.csv is not text in UTF-8, by its header",
+            "b.csv is text in UTF-16, by its first bytes",
             given={"a.csv": "id,n,x\na,1,0.5\n", "b.csv": "id,n,x\nb,1,0.5\n".encode("utf-16")},
         ),
+        *(
+            refused(name, f"a.csv is {words}", given={"a.csv": content})
+            for name, words, content in (
+                ("an archive without .gz in its name", "a gzip archive", gzip.compress(b"id,n,x\na,1,0.5\n")),
+                ("a workbook of Excel", "a zip archive, or a workbook", b"PK\x03\x04\x14\x00\x06\x00xl/"),
+                ("Parquet called CSV", "a Parquet file", b"PAR1\x15\x04\x15\x10\n\x15"),
+                ("UTF-32", "text in UTF-16", "id,n,x\n".encode("utf-32")),
+                ("UTF-16 of the other order", "text in UTF-16", b"\xfe\xff" + "id,n".encode("utf-16-be")),
+                (
+                    "a pointer of Git LFS",
+                    "a pointer of Git LFS",
+                    "version https://git-lfs.github.com/spec/v1\n",
+                ),
+            )
+        ),
+        *(
+            refused(name, f"the first line of a.csv is {words}, and no header", given={"a.csv": content})
+            for name, words, content in (
+                ("the page of a login", "a page or XML", "<!DOCTYPE html><html><body>Log in</body></html>"),
+                (
+                    "an error of a store",
+                    "a page or XML",
+                    '<?xml version="1.0"?><Error><Code>Denied</Code></Error>',
+                ),
+                (
+                    "Excel's line sep=",
+                    "the line by which Excel is told the delimiter",
+                    "sep=,\nid,n,x\na,1,0.5\n",
+                ),
+            )
+        ),
+        accepted("a column that is called like a format", given={"a.csv": "ORC,id,n,x\n7,a,1,0.5\n"}),
         refused(
             "Latin-1 in the header",
             "a.csv is not text in UTF-8, by its header",

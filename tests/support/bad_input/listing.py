@@ -138,6 +138,12 @@ LISTING = Group(
                 ("_spark_metadata/0", "is the output of a Spark stream"),
                 ("delta_0000001_0000001_0000/bucket_00000", "the folder is a table of Hive ACID"),
                 ("snapshot/snapshot-1", "the folder is a table of Paimon"),
+                ("_symlink_format_manifest/manifest", "the folder was a Delta table, and the log"),
+                (
+                    "deletion_vector_01c9a4ea-6a31-4d1c-a2a5-3c2b7b8ad4aa.bin",
+                    "was a Delta table, and the log",
+                ),
+                ("_delta_log_$folder$", "the folder was a Delta table, and the log"),
                 ("a.parquet._COPYING_", "a.parquet._COPYING_: its upload has not ended"),
                 ("b.csv.filepart", "b.csv.filepart: its upload has not ended"),
                 ("b.parquet.tmp", "its upload has not ended"),

@@ -38,12 +38,13 @@ def test_every_table_of_features_has_its_key_its_columns_and_its_source() -> Non
 
 def test_names_and_texts_of_a_contract_stay_names_and_texts() -> None:
     table = BIKES.derived[0]
-    first = replace(table.fields[-1], name="a`b", description="it's; DROP TABLE x -- \\' \n next")
+    first = replace(table.fields[-1], name="a`b", description="it's; DROP TABLE x -- \\' \n ${env:HOME}")
     hostile = replace(BIKES, tables=(*(t for t in BIKES.tables if t is not table),
                                      replace(table, fields=(*table.fields[:-1], first))))  # fmt: skip
     text = render_feature_ddl(hostile, **PLACES)
     assert "  `a``b` " in text
-    assert "COMMENT 'it\\'s; DROP TABLE x -- \\\\\\' next'" in text
+    assert "COMMENT 'it\\'s; DROP TABLE x -- \\\\\\' \\u0024{env:HOME}'" in text
+    assert "$" not in text
 
 
 def test_a_contract_without_features_says_so() -> None:

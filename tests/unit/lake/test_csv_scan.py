@@ -119,7 +119,7 @@ def test_a_column_without_a_name_is_the_one_that_a_draft_declares_by_its_place()
         (b"", "has no header line"),
         (b"  ", "has no header line"),
         ("größe,id".encode("latin-1"), "not text in UTF-8"),
-        ("id,n,x".encode("utf-16"), "not text in UTF-8"),
+        ("id,n,x".encode("utf-16"), "text in UTF-16"),
         ("id,n,x".encode("utf-16-be"), "not text in UTF-8"),
         (b"id,n,n,x", "names the column 'n' more than once\nHint"),
         (b"id,n,N,x", r"names the column 'n' more than once \(names differ at most in case\)"),
@@ -172,3 +172,8 @@ def test_a_folder_says_a_value_without_loss_or_none(kind: str, good: list[str], 
     field = Field(name="a", logical_type="string", spark_type=kind, description="", role=Role.FEATURE)
     assert [text for text in good if folder_value_problem(field, text)] == []
     assert [text for text in bad if not folder_value_problem(field, text)] == []
+
+
+@pytest.mark.parametrize("header", [b"ORCID,a", b"BZh\ta", b"PAR1", b"sep=x,a", b"\xc3\xb6,a"])
+def test_a_header_that_begins_like_another_format_is_one(header: bytes) -> None:
+    assert parse_header(header, name="a.csv", delimiter=",", declared=())

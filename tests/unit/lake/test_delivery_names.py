@@ -103,10 +103,20 @@ def test_signs_of_an_unfinished_upload_are_seen(name: str) -> None:
         ("delete_delta_0000001_0000002/bucket_00000", "", "Hive ACID"),
         ("snapshot/snapshot-1", "", "Paimon"),
         ("_versions/1.manifest", "", "Lance"),
+        ("_symlink_format_manifest/manifest", "", "Delta without its log"),
+        ("_symlink_format_manifest/d=1/manifest", "", "Delta without its log"),
+        ("x/deletion_vector_01c9a4ea-6a31-4d1c-a2a5-3c2b7b8ad4aa.bin", "x", "Delta without its log"),
+        ("_delta_log_$folder$", "", "Delta without its log"),
     ],
 )
 def test_a_table_format_is_seen_by_its_marks_wherever_they_lie(name: str, folder: str, kind: str) -> None:
     assert sort_names({name: 9, "a.parquet": 9}).formats == {folder: kind}
+
+
+def test_the_parts_of_a_delta_table_are_its_own() -> None:
+    parts = ("_delta_log/0.json", "_symlink_format_manifest/manifest", "_delta_log_$folder$",
+             "ab/deletion_vector_01c9a4ea-6a31-4d1c-a2a5-3c2b7b8ad4aa.bin")  # fmt: skip
+    assert sort_names(dict.fromkeys(parts, 9)).formats == {"": "Delta"}
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,11 @@ Caused by: {cause}
             "TASK",
         ),
         ("java.lang.StackOverflowError", PermanentError, "TASK"),
+        (
+            "DeltaInvariantViolationException: CHECK constraint rides_not_null (rides IS NOT NULL) violated",
+            PermanentError,
+            "a row breaks rides_not_null, a constraint of the table, which is as it was",
+        ),
         ("java.lang.NoSuchMethodError: org.x.Y.z()", ConfigurationError, "of different versions"),
         ("java.io.EOFException: Unexpected end of input stream", PermanentError, "TASK"),
     ],

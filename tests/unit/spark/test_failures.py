@@ -33,8 +33,24 @@ def test_a_lost_executor_or_connection_is_worth_a_retry(error: Exception) -> Non
         Py4JError("requirement failed: the label of Tweedie must not be negative"),
         PySparkException("[DIVIDE_BY_ZERO] Division by zero."),
         ValueError("executor 3 lost"),
+        Py4JError("Unable to execute HTTP request: PKIX path building failed: no valid certification path"),
+        PySparkException(
+            "StatusCode.UNAVAILABLE last error: Ssl handshake failed: certificate verify failed"
+        ),
+        Py4JError(
+            "[FAILED_READ_FILE.NO_HINT] Encountered error while reading file s3a://b/SlowDown/a.parquet."
+        ),
+        Py4JError("[MALFORMED_CSV_RECORD_IN_PARSING] in file file:/d/Broken%20pipe/ServiceUnavailable.csv"),
     ],
-    ids=["rows", "expression", "not Spark's"],
+    ids=[
+        "rows",
+        "expression",
+        "not Spark's",
+        "a certificate",
+        "a server's certificate",
+        "a folder's name",
+        "a file's name",
+    ],
 )
 def test_what_the_rows_cause_comes_back_on_every_retry(error: Exception) -> None:
     assert not is_transient(error)
@@ -133,3 +149,10 @@ def test_a_cluster_that_does_not_fit_is_named_with_what_to_do(
 )
 def test_other_failures_are_not_the_clusters(text: str) -> None:
     assert environment_fault(Py4JError(text), "ingest did not end") is None
+
+
+def test_a_busy_store_is_worth_a_retry_whatever_file_it_was_asked_for() -> None:
+    assert is_transient(Py4JError("s3a://b/a.parquet: software.amazon.awssdk: SlowDown (Status Code: 503)"))
+    assert is_transient(
+        Py4JError("while reading file s3a://b/x: java.net.SocketTimeoutException: Read timed out")
+    )

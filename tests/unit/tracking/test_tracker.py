@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import make_url
 
-from engage_spark.errors import ConfigurationError, TransientError
+from engage_spark.errors import ConfigurationError, PermanentError, TransientError
 from engage_spark.settings import TrackingSettings
 from engage_spark.tracking import RunRecord, Tracker
-from engage_spark.tracking.client import MlflowLocation, sqlite_file
+from engage_spark.tracking.client import MlflowLocation, sqlite_file, translate_mlflow_errors
 from tests.support.paths import ROOT
 
 mlflow = pytest.importorskip("mlflow", reason="the ml extra is not installed")
@@ -324,3 +324,25 @@ assert sorted(os.listdir(".")) == ["mlflow"]
         check=False,
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("HTTPSConnectionPool(host='h', port=443): Max retries exceeded with url: /x (Caused by SSLError("
+         "SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed')))",
+         PermanentError),
+        ("Model Version (name=x, version=500) is broken", PermanentError),
+        ("Detected out-of-date database schema (found version 503)", PermanentError),
+        ("API request to endpoint /x failed with error code 401 != 200", ConfigurationError),
+        ("could not connect to server: FATAL: password authentication failed for user", ConfigurationError),
+        ("API request to endpoint /x failed with error code 503 != 200", TransientError),
+        ("Max retries exceeded with url: /x (Caused by ResponseError('too many 502 error responses'))",
+         TransientError),
+        ("503 Server Error: Service Unavailable for url: http://h", TransientError),
+        ("could not connect to server: Connection refused", TransientError),
+    ],
+)  # fmt: skip
+def test_only_what_waiting_can_mend_is_worth_a_retry(text: str, kind: type[Exception]) -> None:
+    with pytest.raises(kind), translate_mlflow_errors("it cannot be asked", "http://h:5000"):
+        raise mlflow.exceptions.MlflowException(text)

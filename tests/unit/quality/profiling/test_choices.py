@@ -292,6 +292,22 @@ def test_a_terminal_is_asked_for_what_was_not_given() -> None:
     assert ask_choices(column_drafts(PROFILE), given, prompt=prompt) == given
 
 
+def test_no_question_shows_what_a_terminal_would_obey() -> None:
+    (column,) = (c for c in PROFILE.columns if c.name == "team")
+    values = {f"\x1b]0;{v}\x07": n for v, n in (column.values or {}).items()}
+    hostile = replace(PROFILE, columns=tuple(
+        replace(c, values=values) if c is column else c for c in PROFILE.columns))  # fmt: skip
+    asked: list[str] = []
+
+    def prompt(question: str, *, default: str, **_: Any) -> str:
+        asked.append(question)
+        return default
+
+    ask_choices(column_drafts(hostile), Choices(targets=("team",)), prompt=prompt)
+    assert [q for q in asked if "u001b]0;red" in q]
+    assert not set("".join(asked)) & set("\x1b\x07")
+
+
 def test_a_terminal_asks_which_of_two_numbers_is_predicted() -> None:
     answers = iter(["answer, gone", "2", "", "0", "", ""])
     choices = ask_choices(column_drafts(ODD), Choices(), prompt=lambda *_, **__: next(answers))
