@@ -21,19 +21,28 @@ from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
 
+_KEY = (
+    r"(?:access|account|api|decryption|encryption|functions|private|secret|sentry|session|shared|signing|ssh"
+    r"|storage|subscription)[ ._-]?key"
+)
 _WORD = (
     r"(?:(?<!com)(?<!by)(?<!sur)pass(?!ive|ed|ing|enger|es|age|port|ion|[ _-](?:rate|count|rows)|\s)"
     r"|pwd|secret|token|credential(?!s?[._-]?provider)|signature|cookie|bearer|jwt|webhook"
     r"|auth(?!ent|or(?!i[sz]))|connection[ ._-]?string|(?<![a-z])(?:sas|sig|pat|dsn|pw)(?![a-z])"
-    r"|(?:access|account|api|private|secret|session|shared|storage)[ ._-]?key)"
+    rf"|{_KEY})"
 )
-_STRONG = (
-    r"(?:passw(?:or)?d|passphrase|(?<![a-z])pwd|secret"
-    r"|(?:access|account|api|private|session|shared|storage)[ ._-]?key)"
-)
+_STRONG = rf"(?:passw(?:or)?d|passphrase|(?<![a-z])pwd|secret|{_KEY})"
 """Names that are hardly those of anything else: around them more is taken for a secret."""
 _SECRET_NAME = re.compile(rf"key|private|{_WORD}", re.IGNORECASE)
 _TEXT_NAME = re.compile(_WORD, re.IGNORECASE)
+_OF_COLUMNS = (
+    r"(?:missing|started|ended|published|rejected|refused|failed|unknown|unique|warn|error|info|null|none"
+    r"|true|false|string|text|(?:tiny|small|big)?int|integer|long|double|float|number|boolean|date"
+    r"|timestamp(?:_ntz)?|binary)(?![\w.@/+=-])"
+)
+"""What is said of columns, whose names may be any."""
+_PLAIN = re.compile(_OF_COLUMNS, re.I)
+_AMOUNT = re.compile(r"\d{1,3}(?:,\d{3})*(?:\.\d{1,9})?%?(?= [a-z]| of )|\d{1,12}(?:\.\d{1,9})?%?(?= [a-z])")
 _QUOTED = (
     r"""\"{3}[^\"]{0,4000}\"{0,3}|'{3}[^']{0,4000}'{0,3}"""
     r"""|\"(?:\\.|[^\"\\\n])*\"?|'(?:\\.|[^'\\\n])*'?"""
@@ -49,9 +58,12 @@ _HEADER = re.compile(r"\b((?:authorization|cookie)['\"]?[ \t]*[:=][ \t]*['\"]?)[
 _REST = r"[\w.-]{0,40}"
 _VALUE = rf"(?:{_QUOTED}|(?:(?!/>)[^\s,;)\]}}])+)"
 _SHORT_VALUE = r"""(?>\"[^\"\n]{0,400}\"|'[^'\n]{0,400}'|[^\s,;:=\"'<>{}()\[\]]{1,400})"""
+_RANDOM = r"(?=[^\sA-Z]{0,60}[A-Z])(?=[^\sa-z]{0,60}[a-z])(?=[^\s\d]{0,60}\d)[A-Za-z0-9+/=_.~-]{16,400}"
+"""What hardly is a word or a name: both cases, and digits."""
 _NO_NUMBER = r"(?!['\"]?\d{1,20}(?:\.\d{1,20})?(?:['\"\s,;)/]|$))"
 _MIXED = r"(?=['\"]?[^\s\d]{0,60}\d)(?=['\"]?[^\sA-Za-z]{0,60}[A-Za-z])"
 _ASSIGNMENTS = ("->", "=>", ":=", "<-", "→", "＝", "：", "&equals;", "&#x3D;", ": !vault", ": !!str")
+_PERCENT = r"%(?:25){0,3}"
 _HTML_QUOTE = r"&(?:quot|apos|#34|#39|#x27|#x22);"
 _WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
     # how others write a name with its value: maps of Scala, Perl and Ruby, assignments, pairs, calls, entries
@@ -86,7 +98,26 @@ _WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
             rf"['\"]?\s{{0,4}}[:=]\s{{0,4}}['\"]?[\w.-]{{0,99}}{_WORD})",
         )
     ),
-    ("'", re.compile(r"(\b(?:password|passphrase|pwd)[ \t]{1,4})(?:'[^'\n]{1,400}'?)", re.I)),
+    *(
+        (
+            sign,
+            re.compile(
+                rf"({name}[`]?[ \t]{{1,4}}(?:(?:is|was|to|for[ ]\S{{1,99}}[ ]=)[ \t]{{1,4}})?)"
+                rf"{sign}{looks}[^{sign}\n]{{1,400}}{sign}?",
+                re.I,
+            ),
+        )
+        for sign in "'\""
+        for name, looks in ((r"\b(?:passw(?:or)?d|passphrase|pwd)", ""), (_STRONG + _REST, _MIXED))
+    ),
+    *(
+        (sign, re.compile(rf"(['\"]-{{1,2}}[\w.-]{{0,80}}{_WORD}{_REST}{sign}[ ]?)(?:{_QUOTED})", re.I))
+        for sign in ("',", '",')
+    ),
+    (
+        "(",
+        re.compile(r"((?<![a-z])(?:auth|credentials?)['\"]?[ ]?[=:][ ]?[\w.]{0,60})\([^)\n]{1,400}\)?", re.I),
+    ),
     ("(", re.compile(rf"(\([\w.-]{{0,99}}{_WORD}{_REST},)[^\s)]+", re.I)),
     ("[", re.compile(rf"({_WORD}{_REST}['\"]?[ \t]{{0,4}}[=:][ \t]{{0,4}})\[[^\]\n]{{0,4000}}\]?", re.I)),
     ("{", re.compile(rf"({_WORD}{_REST}=)\{{[^}}\n]{{0,400}}\}}?", re.I)),
@@ -109,14 +140,33 @@ _WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         " ",
         re.compile(
-            r"(\b(?:password|passphrase|pwd|secret|token)[ \t]{1,4}(?:(?:is|to)[ \t])?)"
+            rf"((?:{_STRONG}|\btoken|credentials?){_REST}[ \t]{{1,4}}(?:(?:is|was|to)[ \t]{{1,4}})?)"
             rf"{_MIXED}(?![a-z]{{1,40}}_[a-z0-9_]{{1,80}}(?:\s|$))[^\s'\"=:,;()]{{6,}}",
             re.I,
         ),
     ),
+    *(
+        (
+            f" {verb} ",
+            re.compile(
+                rf"((?i:{_STRONG}|\btoken){_REST}[ ]{verb}[ ])"
+                r"(?=[A-Za-z]{0,60}[a-z][A-Z])[A-Za-z]{6,100}\b"
+            ),
+        )
+        for verb in ("is", "was")
+    ),
     ("<value>", re.compile(rf"({_WORD}{_REST}</name>\s{{0,40}}<value>)[^<]+", re.I)),
     ("</", re.compile(rf"(<[\w.:-]{{0,40}}{_WORD}{_REST}>)[^<]+(?=</)", re.I)),
-    ("%", re.compile(rf"({_WORD}{_REST}(?:%2[27])?(?:%3[AD])(?:%20|\+)?(?:%2[27])?)[^\s&;%]+", re.I)),
+    ("</", re.compile(rf"(=['\"][\w.-]{{0,99}}{_WORD}{_REST}['\"][^<>]{{0,99}}>)[^<]+(?=</)", re.I)),
+    ("&lt;/", re.compile(rf"(&lt;[\w.:-]{{0,40}}{_WORD}{_REST}&gt;)[^\s&]+(?=&lt;/)", re.I)),
+    (
+        "%",
+        re.compile(
+            rf"({_WORD}{_REST}(?:{_PERCENT}2[27])?{_PERCENT}3[AD](?:{_PERCENT}20|\+)?(?:{_PERCENT}2[27])?)"
+            r"[^\s&;%]+",
+            re.I,
+        ),
+    ),
     (
         "&",
         re.compile(
@@ -124,30 +174,61 @@ _WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
     ("  ", re.compile(rf"(\w\.[\w.-]{{0,99}}{_WORD}{_REST}[ ]{{2,40}})\S+$", re.I | re.M)),
-    ("\t", re.compile(rf"({_WORD}{_REST}\t[ \t]{{0,40}})\S+$", re.I | re.M)),
+    ("\t", re.compile(rf"({_WORD}{_REST}\t[ \t]{{0,40}})(?!{_OF_COLUMNS})\S+$", re.I | re.M)),
+    *(
+        (
+            sign,
+            re.compile(rf"((?i:{_WORD}{_REST})['\"`]?[ \t]{{0,4}}[|,;][ \t]{{0,4}}['\"]?){_RANDOM}"),
+        )
+        for sign in "|,;"
+    ),
 )
 """Each with a text without which it is not looked for."""
-_IDENTIFIED = re.compile(r"(\bidentified[ \t]{1,4}by[ \t]{1,4})'[^'\n]{1,400}'?", re.I)
-_USER = re.compile(r"(?<![\w-])((?:-u|--user)[ =]{1,4}[^\s:]{1,64}:)\S+")
+_ALONE = (
+    # without the name of a secret: SQL, options of commands and lists of them, a key of AWS beside its id
+    (
+        "dentified",
+        re.compile(r"(\bidentified[ \t]{1,4}by[ \t]{1,4})(?:'[^'\n]{1,400}'?|\"[^\"\n]{1,400}\"?)", re.I),
+    ),
+    (
+        "DENTIFIED",
+        re.compile(r"(\bidentified[ \t]{1,4}by[ \t]{1,4})(?:'[^'\n]{1,400}'?|\"[^\"\n]{1,400}\"?)", re.I),
+    ),
+    ("-u", re.compile(r"(?<![\w-])((?:-u|--user)(?:[ =]{1,4}|['\"],[ ]?['\"])[^\s:'\"]{1,64}:)[^\s'\"]+")),
+    (
+        "-p",
+        re.compile(rf"((?<![\w-])-p(?:[ \t]{{1,4}}|['\"],[ ]?['\"])){_MIXED}[^\s'\",;/.]{{6,}}(?![\w/.])"),
+    ),
+    ("-p", re.compile(rf"((?<![\w-])-p(?:[ \t]{{1,4}}|['\"],[ ]?['\"])){_RANDOM}")),
+    ("-p", re.compile(r"(\b(?:mysql|mysqldump|mariadb|sshpass)\b[^\n]{0,200}?[ ]-p[ ]?)[^\s-]\S*")),
+    ("AKIA", re.compile(r"((?:AKIA|ASIA)[0-9A-Z]{16}[\s'\",:;/|=]{1,6})[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])")),
+    ("ASIA", re.compile(r"((?:AKIA|ASIA)[0-9A-Z]{16}[\s'\",:;/|=]{1,6})[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])")),
+)
 _OPTION = re.compile(rf"(?<![\w-])(--([\w.-]{{1,80}})[ \t]+)(?!-)({_QUOTED}|\S+)")
 _PORT = r"\d{1,5}(?:[^\w@]|$)"
 _IN_BLANKS = re.compile(rf"(?<!/)//[^\s/:@\[]{{1,64}}:(?!{_PORT})[^\n@]{{0,200}}@")
-_WITHOUT_HOST = re.compile(rf"(?<!/)//[^\s/:@\[{{]{{1,200}}:(?!{_PORT})\S+")
+_WITHOUT_HOST = re.compile(rf"(?<!/)//[^\s/:@\[{{]{{1,200}}:(?!{_PORT}|//)\S+")
 _WITHOUT_SCHEME = re.compile(r"(?<=\w)(?<!\bmailto):(?![/\\])[^\s/]{1,100}@(?=\w)")
 _JDBC = re.compile(r"jdbc:\w{1,30}:(?:\w{1,30}:)?", re.IGNORECASE)
 _WORDS = re.compile(r"\S+")
 _KEYS = (
-    # keys that give themselves away: AWS, Databricks, GitHub, GitLab, Hugging Face, Slack, JSON web tokens
+    # keys that give themselves away: AWS, Databricks, GitHub, GitLab, Hugging Face, Slack, JSON web tokens,
+    # Google, npm, PyPI, Stripe, SendGrid, Vault, age, Azure's storage
     re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bdapi[0-9a-f]{32}(?:-\d)?\b|\bgh[pousr]_\w{36}\b"),
     re.compile(r"\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bhf_[A-Za-z0-9]{20,}|\bxox[a-z]-[\w-]{10,}"),
     re.compile(r"(?<![\w-])sk-[\w-]{20,}|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),
     re.compile(r"\bAIza[\w-]{35}|(?<=[?&]key=)[\w-]{8,}"),
-    re.compile(r"(?<=hooks\.slack\.com/)[^\s'\"]+|(?<=/api/webhooks/)[^\s'\"]+"),
+    re.compile(r"\bnpm_[A-Za-z0-9]{36}\b|\bpypi-[\w-]{16,}|\b[sr]k_(?:live|test)_\w{16,}|\bxapp-[\w-]{16,}"),
+    re.compile(r"\bSG\.[\w-]{16,}\.[\w-]{16,}|\bya29\.[\w-]{20,}|\bGOCSPX-[\w-]{20,}|\bhvs\.[\w-]{20,}"),
+    re.compile(r"\bAGE-SECRET-KEY-1[A-Z0-9]{16,}|\b[A-Za-z0-9+/]{86}=="),
+    re.compile(r"(?<=hooks\.slack\.com/)[^\s'\"]+|(?<=/api/webhooks/)[^\s'\"]+|(?<=/webhookb2/)[^\s'\"]+"),
     re.compile(
         r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|$)", re.S
     ),
 )
-_SCHEME = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9+/=._~-]{8,}")
+_SCHEME = re.compile(
+    rf"\b(Bearer\s+|Basic\s+|bearer\s+(?={_RANDOM})|basic\s+(?={_RANDOM}))[A-Za-z0-9+/=._~-]{{8,}}"
+)
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
@@ -209,7 +290,7 @@ def remember_settings(values: Any, name: str = "") -> None:
 
 
 def _password_in(address: str) -> str | None:
-    match = re.search(rf"(?<!/)//[^\s/:@\[]{{0,200}}:(?!{_PORT})([^\n]*)", address)
+    match = re.search(rf"(?<!/)//[^\s/:@\[]{{0,200}}:(?!{_PORT}|//)([^\n]*)", address)
     return match[1].rpartition("@")[0] or match[1] if match else None
 
 
@@ -221,6 +302,8 @@ def mask(text: str) -> str:
     if "//" in text or "@" in text:
         text = _IN_BLANKS.sub(f"//{MASK}@", text)
         text = _WORDS.sub(lambda m: _without_password(m[0]), text)
+    for sign, pattern in _ALONE:
+        text = pattern.sub(rf"\1{MASK}", text) if sign in text else text
     for pattern in _KEYS:
         text = pattern.sub(MASK, text)
     if _SECRET_NAME.search(text):
@@ -230,9 +313,7 @@ def mask(text: str) -> str:
                 text = pattern.sub(rf"\1{MASK}", text) if sign in text else text
         text = _NAMED.sub(_without_value, text)
         text = _OPTION.sub(lambda m: f"{m[1]}{MASK}" if _TEXT_NAME.search(m[2]) else m[0], text)
-    for pattern in (_USER, _IDENTIFIED):
-        text = pattern.sub(rf"\1{MASK}", text)
-    return _SCHEME.sub(rf"\1 {MASK}", text)
+    return _SCHEME.sub(rf"\1{MASK}", text)
 
 
 def _without_password(word: str) -> str:
@@ -259,7 +340,7 @@ def _without_value(match: re.Match[str]) -> str:
     ends = None if name.lower().strip() == "pass" else ends  # a noun as well: in one pass: counts, sums
     if equals is not None:
         return f"{name}{equals}{MASK}"
-    if value in ("null", "true", "false", "None", "True", "False"):
+    if _PLAIN.fullmatch(value) or _AMOUNT.match(match.string, match.start(6)):
         return match[0]
     in_quotes = f"'{MASK}'" if value[0] in "'\"" else MASK
     if quote_ or colon == ":" or ends is not None or value[0] in "'\"" or any(map(str.isdigit, value)):
