@@ -125,8 +125,10 @@ def submit_with(
     cwd: Path,
     conf: Mapping[str, str],
     more: Mapping[str, str] | None = None,
+    timeout: int = 400,
 ) -> CommandResult:
     """As `submit`, with the jars that `conf` names alone; `more` is added to the environment."""
     command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", address]
     command += [word for key, value in (CONF | dict(conf)).items() for word in ("--conf", f"{key}={value}")]
-    return run([*command, str(script), *words], cwd=cwd, env={"SPARK_HOME": str(SPARK_HOME), **(more or {})})
+    env = {"SPARK_HOME": str(SPARK_HOME), **(more or {})}
+    return run([*command, str(script), *words], cwd=cwd, env=env, timeout=timeout)
