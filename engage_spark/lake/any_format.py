@@ -15,9 +15,9 @@ from engage_spark.lake.csv_scan import MAX_LINE_BYTES, likely_delimiter, parse_h
 from engage_spark.lake.delivery_names import folder_values
 from engage_spark.lake.file_listing import InputFile, Listing, format_of, list_files, literal_path
 from engage_spark.lake.parquet_columns import Columns, FileRange, read_columns
-from engage_spark.lake.spark_errors import input_error, to_engage_error
+from engage_spark.lake.spark_errors import to_engage_error
 from engage_spark.settings import csv_delimiter_problem
-from engage_spark.spark.failures import SPARK_ERRORS, first_line
+from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.files import path_of_this_process, read_bytes
 from engage_spark.spark.guarantees import STRICT_READS
 from engage_spark.spark.joins import union_of
@@ -79,11 +79,10 @@ def read_any_format(
         )
         _ = table.rows.schema  # asked for now, because Connect looks at no file before
     except SPARK_ERRORS as e:
-        unreadable = InputError(
-            f"{path} cannot be read as {format}: {first_line(e)}", hint="check the path and --data-format"
-        )
-        raise input_error(e) or (
-            to_engage_error(e, f"{path} cannot be read") if listing.delta_version is not None else unreadable
+        if listing.delta_version is not None:
+            raise to_engage_error(e, f"{path} cannot be read") from e
+        raise to_engage_error(
+            e, f"{path} cannot be read as {format}", input_hint="check the path and --data-format"
         ) from e
     return table
 

@@ -18,9 +18,9 @@ from pyspark.sql import functions as F
 from engage_spark.contract import Field, Table, TableKind, system_contract
 from engage_spark.errors import InputError
 from engage_spark.lake.delta import Lake
-from engage_spark.lake.spark_errors import translate_spark_errors
+from engage_spark.lake.spark_errors import to_engage_error, translate_spark_errors
 from engage_spark.spark.compat import from_rows
-from engage_spark.spark.failures import SPARK_ERRORS
+from engage_spark.spark.failures import SPARK_ERRORS, is_transient
 from engage_spark.spark.schema import column_named, spark_schema
 
 ERASED_KEYS = "erased_keys"
@@ -67,14 +67,16 @@ def remember_key(
     """Add the hash of a key, unless it is there.
 
     Call it under the lock of the table. Cost: two small scans, and one commit where it is new.
-    Errors: InputError where a part is not of its field's type.
+    Errors: InputError where a part is not of its field's type; TransientError where the cluster fails.
     """
     table = system_contract().table(ERASED_KEYS)
     salt = salt_of(spark, lake) or secrets.token_hex(16)
     parts = [plain_key(F.lit(text), field) for field, text in key]
     try:
         digest = spark.range(1).select(key_hash(parts, salt)).collect()[0][0]
-    except SPARK_ERRORS:
+    except SPARK_ERRORS as e:
+        if is_transient(e):
+            raise to_engage_error(e, "the key cannot be hashed") from e
         digest = None
     if digest is None:
         raise InputError(

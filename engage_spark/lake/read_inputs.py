@@ -24,8 +24,8 @@ from engage_spark.lake.file_listing import InputFile, literal_path
 from engage_spark.lake.folder_values import folder_value_problem
 from engage_spark.lake.input_files import InputManifest, delta_rows
 from engage_spark.lake.parquet_columns import Columns, FileRange, read_columns
-from engage_spark.lake.spark_errors import input_error
-from engage_spark.spark.failures import SPARK_ERRORS, first_line
+from engage_spark.lake.spark_errors import to_engage_error
+from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.files import path_of_this_process, read_bytes
 from engage_spark.spark.guarantees import STRICT_READS
 from engage_spark.spark.joins import union_of
@@ -123,8 +123,8 @@ def read_inputs(
             frames.append(_selected(rows, g, table, manifest, in_folders, marks, parsed=parsed))
         rows = union_of(frames)
     except SPARK_ERRORS as e:
-        raise input_error(e) or InputError(
-            f"the files of {table.name} cannot be read: {first_line(e)}", hint="deliver them again"
+        raise to_engage_error(
+            e, f"the files of {table.name} cannot be read", input_hint="deliver them again"
         ) from e
     left_out = () if table.extra is ExtraColumns.IGNORE else tuple(c for c in extra if c not in in_folders)
     return ConformedInput(rows, left_out, tuple(_declared_name(c, table) for c in in_folders))

@@ -54,7 +54,10 @@ DENIED = re.compile(
 )
 CONFLICT = re.compile(
     r"DELTA_CONCURRENT|Concurrent(?:Append|Delete\w+|Transaction|Write|Modification)Exception"
+    r"|DELTA_(?:METADATA|PROTOCOL)_CHANGED|(?:Metadata|Protocol)ChangedException"
+    r"|DELTA_MAX_COMMIT_RETRIES_EXCEEDED"
 )
+CHANGED = re.compile(r"DELTA_SCHEMA_CHANGE_SINCE_ANALYSIS")
 SERVER_GONE = re.compile(r"StatusCode\.UNAVAILABLE")
 ABSENT = (
     "DELTA_TABLE_ONLY_OPERATION",
@@ -114,8 +117,11 @@ def translate_spark_errors(what: str) -> Iterator[None]:
         raise to_engage_error(e, what) from e
 
 
-def to_engage_error(error: BaseException, what: str) -> EngageError:
-    """Translate a failure of storage, schema, input or formula; `what` says what could not be done."""
+def to_engage_error(error: BaseException, what: str, *, input_hint: str = "") -> EngageError:
+    """Translate a failure of storage, schema, input or formula; `what` says what could not be done.
+
+    With `input_hint`, what has no cause that is known is laid to the data that were read: InputError with it.
+    """
     if fault := environment_fault(error, what):
         return fault
     if is_transient(error):
@@ -125,7 +131,29 @@ def to_engage_error(error: BaseException, what: str) -> EngageError:
             f"{what}: {cut(reason, 500)}",
             hint="when storage and cluster answer again, run the stage again: it starts over",
         )
-    return input_error(error) or _known_cause(error, what) or _unknown_cause(error, what)
+    if known := input_error(error) or _changed_meanwhile(error, what) or _known_cause(error, what):
+        return known
+    if input_hint and not is_out_of_memory(error):
+        return InputError(f"{what}: {cut(first_line(error), 500)}", hint=input_hint)
+    return _unknown_cause(error, what)
+
+
+def _changed_meanwhile(error: BaseException, what: str) -> TransientError | None:
+    """Return the error of a table that changed under a run, None for other causes."""
+    text, details = str(error), (cut(first_line(error), 300),)
+    if CONFLICT.search(text):
+        return TransientError(
+            f"{what}: another run wrote it at the same time",
+            details=details,
+            hint="let one run write at a time, then rerun",
+        )
+    if CHANGED.search(text):
+        return TransientError(
+            f"{what}: the table changed while it was read, or its store showed it otherwise for a moment",
+            details=details,
+            hint="run it again: it starts over",
+        )
+    return None
 
 
 def _known_cause(error: BaseException, what: str) -> EngageError | None:
@@ -143,12 +171,6 @@ def _known_cause(error: BaseException, what: str) -> EngageError | None:
             details=(cut(first, 300),),
             hint="`engage-spark tables migrate` lists constraints that this version has otherwise, and with "
             "--apply sets them; one that it does not list is a fault of this package, or of its owner's own",
-        )
-    if CONFLICT.search(text):
-        return TransientError(
-            f"{what}: another run wrote it at the same time",
-            details=(cut(first, 300),),
-            hint="let one run write at a time, then rerun",
         )
     if COLUMNS.search(text):
         return ConfigurationError(

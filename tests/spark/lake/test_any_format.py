@@ -113,7 +113,7 @@ def test_columns_of_csv_without_a_name_or_with_one_twice_are_read(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a,b\n1,2\n".encode("utf-16"), "is not text in UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16"), "is text in UTF-16, by its first bytes"),
         ("a;b\n1;2\n", "is split by ';', by its header, and not by ','"),
         ("", "empty"),
         ("\n\n", "has no header line"),

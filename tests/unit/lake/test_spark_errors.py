@@ -63,6 +63,13 @@ Caused by: {cause}
             TransientError,
             "at the same time",
         ),
+        (
+            "DeltaAnalysisException: [DELTA_SCHEMA_CHANGE_SINCE_ANALYSIS] The schema of your Delta table has "
+            "changed in an incompatible way since your DataFrame was created",
+            TransientError,
+            "changed while it was read",
+        ),
+        ("MetadataChangedException: [DELTA_METADATA_CHANGED] The metadata", TransientError, "the same time"),
         ("java.net.SocketTimeoutException: Read timed out", TransientError, "TASK_WRITE_FAILED"),
         # What waiting mends, also where a file or a right is spoken of beside it.
         (
@@ -108,6 +115,28 @@ def test_a_failure_is_called_by_its_cause(cause: str, kind: type[EngageError], s
     assert error.hint
     assert "An error occurred while calling" not in str(error)
     assert "Some.scala" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind", "hint"),
+    [
+        ("java.net.SocketException: Connection reset", TransientError, "answer again"),
+        ("S3Exception: Slow Down (Service: S3, Status Code: 503)", TransientError, "answer again"),
+        ("S3Exception: Access Denied (Status Code: 403)", ConfigurationError, "rights"),
+        ("java.lang.OutOfMemoryError: Java heap space", PermanentError, "more"),
+        ("java.io.EOFException: Unexpected end of input stream", InputError, "deliver them again"),
+    ],
+)
+def test_only_what_nothing_else_explains_is_laid_to_the_data(
+    cause: str, kind: type[EngageError], hint: str
+) -> None:
+    error = to_engage_error(
+        PySparkException(CLASSIC.format(cause=cause)),
+        "the files cannot be read",
+        input_hint="deliver them again",
+    )
+    assert type(error) is kind
+    assert hint in (error.hint or "")
 
 
 def test_jar_paths_are_no_inputs() -> None:
