@@ -173,7 +173,8 @@ _FIELD_KEYS: _Rows = (
     ("primaryKey", K.FLAG, "true", ALL, "The field is part of the key."),
     ("primaryKeyPosition", K.POSITION, "1", ALL, "Its place in the key."),
     ("classification", K.TEXT, "confidential", "check ingest score report",
-     "Anything but public and internal hides the values in samples, pages, logs and reasons."),
+     "Anything but public and internal hides the values in samples, pages, logs and reasons. "
+     "A field of a derived table that holds a personal field, or is computed from one, has to give it."),
     ("logicalTypeOptions", K.MAPPING, "{minimum: 0, maximum: 400}", ALL, "Bounds or a pattern."),
     ("quality", K.QUALITY,
      "[{type: library, metric: invalidValues, arguments: {validValues: [basic, gold]}, mustBe: 0}]", ALL,

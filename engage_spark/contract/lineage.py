@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from engage_spark.contract.model import (
     Contract,
     Role,
+    Table,
 )
 from engage_spark.errors import ContractError
 
@@ -51,3 +52,17 @@ def computed_from(contract: Contract, sources: Iterable[str]) -> frozenset[str]:
             if names.intersection(f.inputs):
                 names.add(f.name)
     return frozenset(names)
+
+
+def unclassified_fields(table: Table, source: Table) -> dict[str, list[str]]:
+    """Return the fields of a derived table that hold personal ones of its source, or are computed from such,
+    and have no classification of their own; with the names of those.
+    """
+    personal = {f.name for f in source.fields if f.is_personal}
+    unclassified: dict[str, list[str]] = {}
+    for f in table.fields:
+        of = [n for n in dict.fromkeys((f.name, *f.inputs)) if n in personal]
+        if of and f.classification is None and not f.protected:
+            unclassified[f.name] = of
+        personal |= {f.name} if f.is_personal else set()
+    return unclassified

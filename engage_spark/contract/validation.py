@@ -12,7 +12,7 @@ from engage_spark.contract.delivered import delivered_problems
 from engage_spark.contract.expressions import read_expression
 from engage_spark.contract.graph_spec import find_graph_contradictions
 from engage_spark.contract.labels import target_problems
-from engage_spark.contract.lineage import formula_inputs
+from engage_spark.contract.lineage import formula_inputs, unclassified_fields
 from engage_spark.contract.model import (
     DAY_COLUMNS,
     RESERVED_TABLES,
@@ -447,7 +447,11 @@ def _formulas(table: Table, by_name: Mapping[str, Table]) -> list[str]:
     computed = [f for f in table.fields if f.formula]
     columns = KnownColumns.of(types | {f.name: f.spark_type for f in computed})
     later = Counter(f.name for f in computed)
-    problems = []
+    problems = [
+        f"field {table.name}.{name}: tells of {', '.join(of)}, which is personal; give it a classification, "
+        "such as confidential (or public, where nobody's value can be told from it)"
+        for name, of in unclassified_fields(table, source).items()
+    ]
     for f in table.fields:
         at = f"field {table.name}.{f.name}"
         if not f.formula:

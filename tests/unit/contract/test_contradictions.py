@@ -237,6 +237,14 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
         ),
         "must never enter a model",
     ),
+    "a personal field computed on": (
+        lambda d: field(d, "net_outflow", "station_features").update(
+            transformLogic="length(operator_owner)",
+            transformSourceObjects=["operator_owner"],
+            customProperties=[{"property": "role", "value": "audit"}],
+        ),
+        "net_outflow: tells of operator_owner, which is personal; give it a classification",
+    ),
     "neither formula nor column": (
         lambda d: [
             field(d, "net_outflow", "station_features").pop(k)
