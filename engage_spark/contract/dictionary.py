@@ -9,6 +9,7 @@ from engage_spark.contract.monitoring import monitored_measures
 from engage_spark.contract.patterns import bare_pattern
 from engage_spark.contract.statements import Claim
 from engage_spark.contract.stored_tables import stored_tables
+from engage_spark.wording import without_html
 
 _KINDS = {
     TableKind.ENTITY: "full snapshots, replaced by snapshot_date",
@@ -141,7 +142,7 @@ def render_dictionary(contract: Contract) -> str:
     contents = [f"- [{t.name}](#{t.name}): {_KINDS[t.kind]}, {len(t.fields)} fields" for t in contract.tables]
     contents += ["- [What the stages write](#what-the-stages-write): these tables as stored, and others"]
     tables = [line for t in contract.tables for line in _table(t)]
-    return "\n".join([*head, *contents, "", *tables, *_written(contract)]).rstrip() + "\n"
+    return without_html("\n".join([*head, *contents, "", *tables, *_written(contract)]).rstrip() + "\n")
 
 
 def _written(contract: Contract) -> list[str]:

@@ -22,7 +22,7 @@ from engage_spark.ml.fairness.proxy import Proxy
 from engage_spark.ml.feature_spec import LeakPolicy, Target, Task
 from engage_spark.ml.report.card_parts import Alternative, AuditEntry, Scored, SelectedFeature
 from engage_spark.ml.report.markdown import bullets, table
-from engage_spark.wording import counted, number
+from engage_spark.wording import counted, number, without_html
 
 NOT_DONE = "Not done in this run."
 NO_MONEY = (
@@ -435,7 +435,8 @@ class Card:
 
 
 def _sections(*sections: tuple[str, list[str]]) -> str:
-    return "\n\n".join("\n\n".join([head, *(b for b in body if b)]) for head, body in sections) + "\n"
+    text = "\n\n".join("\n\n".join([head, *(b for b in body if b)]) for head, body in sections)
+    return without_html(text) + "\n"
 
 
 def selection_text(loss: float, *, metric: str, n_features: int, n_all_features: int, ranker: str) -> str:
