@@ -107,7 +107,7 @@ def parse_suite(text: str, *, origin: str) -> Suite:
     """
     try:
         raw = json.loads(text)
-    except json.JSONDecodeError as e:
+    except (ValueError, RecursionError) as e:
         raise InputError(
             f"{origin} is not JSON: {e}", hint="give the suite as Great Expectations saves it"
         ) from None

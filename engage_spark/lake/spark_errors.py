@@ -41,6 +41,8 @@ NAMED = re.compile(
     r"(?:file|s3a?|abfss?|gs|dbfs|hdfs):/(?:[^\n'\"\]\)]*?\.(?:parquet|pq|csv)(?:\.gz)?\b|[^\s,'\"\]\)]+)",
     re.IGNORECASE,
 )
+RECORD = re.compile(r"(Malformed CSV record|detected in record parsing): .*")
+"""Where Spark shows a record, with values that may be personal."""
 CAUSE = re.compile(r"^\s*Caused by: (?:[\w.$]+: )?(.+)$", re.MULTILINE)
 COLUMNS = re.compile(
     r"DELTA_SCHEMA_MISMATCH|DELTA_FAILED_TO_MERGE_FIELDS|DELTA_METADATA_MISMATCH|_LEGACY_ERROR_TEMP_DELTA_0007"
@@ -98,8 +100,10 @@ def input_error(error: BaseException) -> EngageError | None:
     text = str(error)
     if not BROKEN.search(text):
         return None
-    reason = next(line.strip() for line in text.splitlines() if BROKEN.search(line))
-    cause = CAUSE.findall(text)[-1:]  # the innermost comes last; Connect does not send it
+    reason = next(RECORD.sub(r"\1", line).strip() for line in text.splitlines() if BROKEN.search(line))
+    cause = [
+        RECORD.sub(r"\1", c) for c in CAUSE.findall(text)[-1:]
+    ]  # the innermost comes last; Connect does not send it
     named = sorted({unquote(m.rstrip(".:;")) for m in NAMED.findall(text) if not m.endswith(".jar")})
     return InputError(
         f"a file cannot be read: {cut(INTRODUCTION.sub('', reason), 300)}",

@@ -67,6 +67,8 @@ def test_all_that_is_wrong_with_a_suite_is_told_at_once() -> None:
     ("text", "message"),
     [
         ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ('{"name": "x", "expectations": [], "meta": ' + "1" * 5_000 + "}", "is not JSON"),
         ("[]", "holds no suite but a list"),
         ('{"expectation_suite_name": "old"}', "suite of Great Expectations 0.x"),
     ],

@@ -147,6 +147,22 @@ def test_jar_paths_are_no_inputs() -> None:
     assert error.details == ("file:/raw/a.parquet",)
 
 
+def test_no_record_is_shown() -> None:
+    error = input_error(
+        RuntimeError(
+            "[FAILED_READ_FILE.NO_HINT] Encountered error while reading file file:/raw/a.csv.\n"
+            "Caused by: org.apache.spark.SparkException: [MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION] "
+            "Malformed records are detected in record parsing: [7,Jane Doe,null].\n"
+            "Caused by: org.apache.spark.SparkRuntimeException: [MALFORMED_CSV_RECORD] Malformed CSV record: "
+            "7;Jane Doe;x SQLSTATE: KD000"
+        )
+    )
+    assert error is not None
+    assert "Malformed CSV record" in str(error)
+    assert "file:/raw/a.csv" in error.details
+    assert "Jane" not in str(error)
+
+
 def test_what_has_no_cause_in_a_file_is_no_input_error() -> None:
     assert input_error(RuntimeError("Job aborted due to stage failure")) is None
 
