@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.s3, pytest.mark.long, pytest.mark.timeout(3600)]
 
 SHARE, CUSTOMERS = 0.05, 60
 WRITE_KILLS = int(os.environ.get("WRITE_KILLS", "1000"))
+WRITE_KILL_STEP = int(os.environ.get("WRITE_KILL_STEP", "1"))
+"""Every how many requests that write one is killed; each costs a process of its own."""
 SEEDS = int(os.environ.get("STORAGE_FAULT_SEEDS", "3"))
 STAGES = ("ingest", "features")
 TABLES = ("customers_judged", "connections_judged", "interactions_judged", "customer_features")
@@ -186,13 +188,14 @@ def test_ingest_killed_at_each_request_that_writes_and_run_again(store: Store) -
     synth = {"argv": [*common, "synth", "--customers", str(CUSTOMERS)]}
     *_, first, second, third = store.run([synth, {"argv": ingest("whole")}, *digests("whole")])
     lakes = []
-    for number in range(1, WRITE_KILLS + 1):
+    for number in range(1, WRITE_KILLS + 1, WRITE_KILL_STEP):
         lake = f"killed-{number}"
         if not _killed_at_write(store, number, ingest(lake)):
             break
         lakes.append(lake)
     store.proxy.use(FaultPlan())
-    assert len(lakes) >= min(WRITE_KILLS, 12), lakes
+    assert len(lakes) >= min(WRITE_KILLS, 12) // WRITE_KILL_STEP, lakes
+    print(f"killed before {len(lakes)} requests that write, one of {WRITE_KILL_STEP}", flush=True)
     done = store.run([step for lake in lakes for step in ({"argv": ingest(lake)}, *digests(lake))])
     for i, lake in enumerate(lakes):
         again, *rows = done[4 * i : 4 * i + 4]
