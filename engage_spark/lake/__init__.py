@@ -10,7 +10,7 @@ from engage_spark.lake.arrivals import record_arrivals
 from engage_spark.lake.completeness import incomplete_deliveries, unfinished_files
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.file_listing import InputFile
-from engage_spark.lake.file_stream import checkpoint_folder, refuse_connect, stream_files
+from engage_spark.lake.file_stream import checkpoint_folder, refuse_connect, stream_files, stream_lock
 from engage_spark.lake.input_files import (
     InputManifest,
     fingerprint,
@@ -51,6 +51,7 @@ __all__ = [
     "run_id",
     "scratch",
     "stream_files",
+    "stream_lock",
     "table_lock",
     "translate_spark_errors",
     "unfinished_files",

@@ -48,9 +48,17 @@ def refuse_connect(spark: SparkSession) -> None:
 
 
 def checkpoint_folder(lake: Lake, table: str, key: str) -> str:
-    """Return the folder of a stream's checkpoint: below the lake's root, or the folder for temporary data.
+    """Return the folder of a stream's checkpoint; `key` stands for all that makes files new again.
 
-    `key` stands for all that makes files new again.
+    Errors: as `checkpoints_folder`.
+    """
+    return f"{checkpoints_folder(lake)}/{table}/{key}"
+
+
+def checkpoints_folder(lake: Lake) -> str:
+    """Return the folder that has one for each log, and in it the log's checkpoints: below the lake's root, or
+    the folder for temporary data.
+
     Errors: ConfigurationError where there is no such path.
     """
     root = lake.settings.root or lake.settings.scratch_root
@@ -58,7 +66,12 @@ def checkpoint_folder(lake: Lake, table: str, key: str) -> str:
         raise ConfigurationError("no path for checkpoints is configured", hint="set lake.scratch to a path")
     root = root.rstrip("/")
     # Spark resolves a relative path for a checkpoint differently from the writer of tables.
-    return f"{root if ':' in root else Path(root).absolute()}/{STREAMS}/{table}/{key}"
+    return f"{root if ':' in root else Path(root).absolute()}/{STREAMS}"
+
+
+def stream_lock(table: str) -> str:
+    """Return the name of the lock that whoever uses a checkpoint of a log holds."""
+    return f"{table}_stream"
 
 
 def stream_files(

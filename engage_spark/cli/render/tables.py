@@ -41,6 +41,7 @@ def render_vacuum(result: VacuumResult) -> Summary:
             ("files older than", f"{result.retention_days} days"),
             ("temporary folders", f"{result.scratch_folders:,}"),
             ("landing marks", f"{result.landings:,}"),
+            ("stream checkpoints", f"{result.checkpoints:,}"),
         ),
         table=table(("table", "files deleted", "files", "size"), rows),
     )

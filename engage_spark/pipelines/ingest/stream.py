@@ -33,6 +33,7 @@ from engage_spark.lake import (
     checkpoint_folder,
     refuse_connect,
     stream_files,
+    stream_lock,
     table_lock,
     unfinished_files,
 )
@@ -212,7 +213,7 @@ class _Round:
                     hint="run `engage-spark ingest` without --stream",
                 )
             # Two streams must not share a checkpoint; the lock of the table is taken per batch.
-            with table_lock(self.spark, context.lake, f"{table.name}_stream"):
+            with table_lock(self.spark, context.lake, stream_lock(table.name)):
                 _LogRound(self, table, manifest, self.context()).run()
 
     def _result(self, context: RunContext, seconds: float) -> StreamResult:

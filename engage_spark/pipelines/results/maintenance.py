@@ -48,6 +48,7 @@ class VacuumResult(StageResult):
     tables: tuple[VacuumedTable, ...]
     scratch_folders: int
     landings: int
+    checkpoints: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

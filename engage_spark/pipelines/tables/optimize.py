@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from engage_spark import log
 from engage_spark.contract import Contract
 from engage_spark.lake.maintenance import compact, count_rows, delete_rows, describe_table
+from engage_spark.pipelines.catalog_views import show_published
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.results import Note, OptimizedTable, OptimizeResult
 from engage_spark.pipelines.stored_tables import StoredTable, stored_tables_of
@@ -34,6 +35,7 @@ def run_optimize(
     ask for one customer in days of many files; Delta's own clustering is no choice, since it takes no table
     that is partitioned, and readers find what is published by the partition of a run. A table that a stage
     writes at the moment is left out with a note.
+    Views of a catalog show what is published before anything is removed.
     Cost: per table a listing of its runs; where something is to be removed one commit, of whole partitions;
     one commit where small files lie in one partition; `by_key` writes each table with keys anew.
     """
@@ -48,6 +50,8 @@ def run_optimize(
             if is_held:
                 with log.stage(f"optimizing {stored.name}"):
                     fresh = RunContext(spark, settings, contract)
+                    if not dry_run:  # a view may show rows still that a killed run had replaced
+                        show_published(fresh)
                     done.append(_optimize(fresh, stored, dry_run=dry_run, by_key=by_key))
     return OptimizeResult(
         stage="tables optimize",

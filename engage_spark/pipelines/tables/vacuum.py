@@ -1,7 +1,10 @@
-"""Delete files that nobody needs any more: old data files, expired logs, leftovers of killed runs."""
+"""Delete files that nobody needs any more: old data files, expired logs, leftovers of killed runs and of
+streams that have ended.
+"""
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import timedelta
 
@@ -11,6 +14,7 @@ from engage_spark import log
 from engage_spark.contract import Contract
 from engage_spark.lake.arrivals import LANDINGS
 from engage_spark.lake.erased_keys import ERASED_KEYS
+from engage_spark.lake.file_stream import checkpoints_folder, stream_lock
 from engage_spark.lake.maintenance import describe_table, old_files, remove_old_files, set_properties
 from engage_spark.lake.scratch import NAME as SCRATCH
 from engage_spark.pipelines.context import RunContext, now
@@ -23,16 +27,24 @@ from engage_spark.spark.files import delete_path, list_folder
 
 DEAD_AFTER = timedelta(days=1)
 """Age at which a folder of temporary tables belongs to no run any more."""
+UNUSED_AFTER = timedelta(days=30)
+"""Age at which a checkpoint is of a stream that has ended, or of an older contract, settings or code.
+
+One that is missed costs a listing of its files, and no event: `runs` knows what is done.
+"""
 FORGOTTEN_AFTER = timedelta(days=90)
 """Age at which a delivery that never ended is not delivered again."""
+
+CHECKPOINT = re.compile(r"[0-9a-f]{16}")
+"""Names of the folders of checkpoints (`pipelines.ingest.streamed_files.stream_key`)."""
 
 
 def run_vacuum(
     spark: SparkSession, settings: Settings, *, contract: Contract, dry_run: bool = False
 ) -> VacuumResult:
     """Delete data files that no version of the last `lake.retention_days` needs, expired files of the tables'
-    logs, temporary tables of runs that were killed more than a day ago, and the marks of deliveries whose
-    landing is recorded in `runs`.
+    logs, temporary tables of runs that were killed more than a day ago, the marks of deliveries whose landing
+    is recorded in `runs`, and checkpoints that no stream has used for a month.
 
     The retention is set as properties of each table first, so other programs keep to it as well. Readers of
     the newest version notice nothing; with a retention of less than a query takes, running queries fail.
@@ -55,8 +67,10 @@ def run_vacuum(
         for path in (*folders, *landings):
             announce(f"delete {path}")
             delete_path(spark, path)
+    checkpoints, seen_checkpoints = _delete_checkpoints(context, busy, dry_run=dry_run)
+    is_all_seen = seen and seen_landings and seen_checkpoints
     notes = [Note("TablesBusy", {"tables": tuple(busy)})] if busy else []
-    notes += [] if seen and seen_landings else [Note("FoldersNotSeen", {"path": lake.settings.scratch_root})]
+    notes += [] if is_all_seen else [Note("FoldersNotSeen", {"path": lake.settings.scratch_root})]
     notes += [Note("NothingChanged")] if dry_run else []
     return VacuumResult(
         stage="tables vacuum",
@@ -67,6 +81,7 @@ def run_vacuum(
         tables=tuple(done),
         scratch_folders=len(folders),
         landings=sum(not path.endswith(".crc") for path in landings),
+        checkpoints=checkpoints,
     )
 
 
@@ -104,3 +119,31 @@ def _published_landings(context: RunContext) -> tuple[list[str], bool]:
         e for e in entries or () if e.name.strip(".").removesuffix(".crc") in ended or e.changed_at < oldest
     ]
     return [f"{folder}/{e.name}" for e in needless], entries is not None
+
+
+def _delete_checkpoints(context: RunContext, busy: list[str], *, dry_run: bool) -> tuple[int, bool]:
+    """Delete the checkpoints that no stream uses any more; return how many, and whether they could be listed.
+
+    Those of a log that a stream takes up at the moment are left out.
+    """
+    spark, lake = context.spark, context.lake
+    root = checkpoints_folder(lake)
+    entries = list_folder(spark, root)
+    count = 0
+    for table in [e.name for e in entries or () if e.is_folder]:
+        unused = _unused_checkpoints(context, f"{root}/{table}")
+        if unused and not dry_run:
+            with locked(spark, lake, stream_lock(table), busy) as is_held:
+                unused = _unused_checkpoints(context, f"{root}/{table}") if is_held else []
+                for path in unused:
+                    announce(f"delete {path}")
+                    delete_path(spark, path)
+        count += len(unused)
+    return count, entries is not None
+
+
+def _unused_checkpoints(context: RunContext, folder: str) -> list[str]:
+    oldest = now() - UNUSED_AFTER
+    entries = list_folder(context.spark, folder) or ()
+    unused = [e for e in entries if e.is_folder and CHECKPOINT.fullmatch(e.name) and e.changed_at < oldest]
+    return [f"{folder}/{e.name}" for e in unused]

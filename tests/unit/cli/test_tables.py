@@ -88,6 +88,7 @@ def test_optimize_and_vacuum_show_a_row_a_table() -> None:
         tables=(vacuumed,),
         scratch_folders=2,
         landings=3,
+        checkpoints=4,
     )
     (shown,) = summaries(result)
     assert shown.table is not None and shown.table[1] == (("a", "unknown", "1", "9 B"),)

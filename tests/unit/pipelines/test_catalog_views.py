@@ -18,6 +18,8 @@ from engage_spark.pipelines import catalog_views, runner
 from engage_spark.pipelines.catalog_views import show_published
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.stages import ingest_stage
+from engage_spark.pipelines.stored_tables import StoredTable
+from engage_spark.pipelines.tables import optimize
 from engage_spark.publication import REJECTED, RUN_ID, Publication, Run
 from engage_spark.settings import Settings
 from engage_spark.spark.guarantees import GUARANTEES
@@ -170,3 +172,29 @@ def test_what_another_published_meanwhile_is_shown_before_its_rows_can_be_replac
     with planned.attempt(work(), "ingest"):
         assert "customers" in catalog.steps
         assert "'theirs'" in catalog.queries["customers"]
+
+
+def test_nothing_is_removed_that_a_view_shows_still(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever replaced the rows was killed between its row in `runs` and the views."""
+    catalog.tables["customers_judged"] = ["age"]
+    done = work().to_run(rows_in=1, valid=1, quarantined=0, outputs={}, started_at=datetime.now(UTC))
+    catalog.append(None, replace(done, run_id="theirs"))
+    steps: dict[str, str] = {}
+
+    @contextmanager
+    def locked(*_: object) -> Iterator[bool]:
+        yield True
+
+    def remove(_: RunContext, stored: StoredTable, **__: bool) -> Any:
+        steps[stored.name] = catalog.queries.get("customers", "")
+        return SimpleNamespace(table=stored.name)
+
+    monkeypatch.setattr(optimize, "locked", locked)
+    monkeypatch.setattr(optimize, "_optimize", remove)
+    of = context()
+    optimize.run_optimize(of.spark, of.settings, contract=CONTRACT, dry_run=True)
+    assert set(steps.values()) == {""}, "a look changes nothing"
+    optimize.run_optimize(of.spark, of.settings, contract=CONTRACT)
+    assert all("'theirs'" in query for query in steps.values())
