@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from engage_spark.contract import Contract, Table, judged_table
-from engage_spark.errors import ConfigurationError, NotDeliveredError
+from engage_spark.errors import ConfigurationError, InputError, NotDeliveredError
 from engage_spark.lake import (
     InputManifest,
     code_version,
@@ -49,9 +49,15 @@ def delivered_tables(contract: Contract, names: Collection[str] | None) -> list[
 
 
 def list_logs(
-    context: RunContext, wanted: Collection[str], notes: list[Note]
+    context: RunContext,
+    wanted: Collection[str],
+    notes: list[Note],
+    unreadable: list[InputError] | None = None,
 ) -> list[tuple[Table, InputManifest]]:
-    """Return the wanted logs that are delivered; a note says which are not."""
+    """Return the wanted logs that are delivered; a note says which are not.
+
+    Errors: InputError for one whose files cannot be listed, unless it is added to `unreadable`.
+    """
     root, logs = context.settings.input.root.rstrip("/"), []
     for table in () if is_one_file(context) else context.contract.logs:
         if table.name not in wanted:
@@ -68,6 +74,11 @@ def list_logs(
             )
         except NotDeliveredError:
             notes.append(Note("LogNotDelivered", {"table": table.name, "path": path}))
+            continue
+        except InputError as e:
+            if unreadable is None:
+                raise
+            unreadable.append(e)
             continue
         logs.append((table, manifest))
     return logs

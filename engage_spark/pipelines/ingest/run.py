@@ -7,13 +7,13 @@ recorded as rejected, so that nobody else sees it.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
-from datetime import date
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date, datetime
 
 from pyspark.sql import SparkSession
 
 from engage_spark import log
-from engage_spark.contract import Contract, judged_table
+from engage_spark.contract import Contract, Table, judged_table
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.lake import (
     InputManifest,
@@ -31,9 +31,10 @@ from engage_spark.pipelines.ingest.deliveries import (
 )
 from engage_spark.pipelines.ingest.outcomes import gate_error, input_error, to_snapshot
 from engage_spark.pipelines.ingest.validate_table import TableDelivery, TableOutcome, validate_table
-from engage_spark.pipelines.ingest.whole_deliveries import whole_deliveries
+from engage_spark.pipelines.ingest.whole_deliveries import Logs, whole_deliveries
 from engage_spark.pipelines.results import IngestResult, Note
 from engage_spark.pipelines.runner import StageRunner
+from engage_spark.pipelines.stages import ingest_stage
 from engage_spark.publication import RUNS
 from engage_spark.settings import Settings
 
@@ -66,31 +67,35 @@ def run_ingest(
     the landing of a new delivery. Two Delta commits: the checked table, and `runs`, whose row holds the
     landing and the quality results. Nothing on the driver grows with rows.
     Errors: ConfigurationError where `tables` names what the contract does not deliver; InputError, after all
-    others have been checked, when a delivery cannot be read as declared (nothing is written for that table
-    and day); GateError, after all has been written and recorded, when a gate rejected a snapshot.
+    others have been checked, when a delivery cannot be read as declared, is of a day of the future or has a
+    manifest that cannot be used (nothing is written for that table and day); GateError, after all has been
+    written and recorded, when a gate rejected a snapshot.
     """
     started = time.monotonic()
     context = RunContext(spark, settings, contract)
     wanted = delivered_tables(contract, tables)
     runner = StageRunner(context=context, snapshot_date=snapshot_date, force=force, due_only=due_only)
     notes: list[Note] = []
+    unreadable: list[InputError] = []
     with log.stage("listing the delivered files", root=settings.input.root):
         snapshots = _list_snapshots(context, snapshot_date) if contract.entity.name in wanted else []
-        logs = list_logs(context, wanted, notes)
+        logs = list_logs(context, wanted, notes, unreadable)
+        asked = None if due_only else snapshot_date
         snapshots, logs = whole_deliveries(
-            context, snapshots, logs, notes, snapshot_date=None if due_only else snapshot_date
+            context, snapshots, logs, notes, snapshot_date=asked, unreadable=unreadable
         )
     landings = landing_times(context, (*snapshots, *(manifest for _, manifest in logs)), notes)
     outcomes: list[TableOutcome] = []
-    unreadable: list[InputError] = []
+    unread: list[date] = []
     for manifest in snapshots:
-        delivery = table_delivery(runner, contract.entity, manifest, landings)
-        if not runner.is_due(delivery.work):
-            notes.append(_not_due(delivery))
-            continue
-        _refuse_or_note(context, delivery, notes)
-        outcomes += _validated(runner, delivery, unreadable)
-    for table, manifest in logs:
+        try:
+            outcomes += _checked_snapshot(runner, manifest, landings, notes)
+        except InputError as e:
+            assert manifest.day is not None
+            unread.append(manifest.day)
+            unreadable.append(e)
+            log.event(f"{manifest.table} of {manifest.day}: {e.message}", level="error")
+    for table, manifest in _without_waiting(runner, logs, unread, notes):
         of_log = log_delivery(runner, table, manifest, landings)
         if isinstance(of_log, Note):
             notes.append(of_log)
@@ -142,6 +147,38 @@ def _validated(
         unreadable.append(e)
         log.event(f"{delivery.table.name} of {delivery.work.snapshot_date}: {e.message}", level="error")
         return []
+
+
+def _checked_snapshot(
+    runner: StageRunner, manifest: InputManifest, landings: Mapping[str, datetime], notes: list[Note]
+) -> list[TableOutcome]:
+    """Check a snapshot if it is due.
+
+    Errors: InputError where it is of a day of the future, or cannot be read.
+    """
+    delivery = table_delivery(runner, runner.context.contract.entity, manifest, landings)
+    if not runner.is_due(delivery.work):
+        notes.append(_not_due(delivery))
+        return []
+    _refuse_or_note(runner.context, delivery, notes)
+    return [validate_table(runner, delivery)]
+
+
+def _without_waiting(
+    runner: StageRunner, logs: Logs, unread: Sequence[date], notes: list[Note]
+) -> Iterator[tuple[Table, InputManifest]]:
+    """Yield the logs, unless a snapshot that cannot be read is newer than all that are published: their
+    events may name its new keys, so they wait as for one that is not whole.
+    """
+    entity = runner.context.contract.entity
+    if not unread or max(unread) <= max(
+        runner.publication.published_days(ingest_stage(entity)), default=date.min
+    ):
+        yield from logs
+        return
+    reason = f"the snapshot of {max(unread)} cannot be read, and its keys are not known"
+    for table, _ in logs:
+        notes.append(Note("DeliveryNotWhole", {"delivery": table.name, "reason": reason}))
 
 
 def _not_due(delivery: TableDelivery) -> Note:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from engage_spark.contract import Table
-from engage_spark.errors import TransientError
+from engage_spark.errors import InputError, TransientError
 from engage_spark.lake import InputManifest, incomplete_deliveries
 from engage_spark.pipelines.context import RunContext, now
 from engage_spark.pipelines.results import Note
@@ -21,21 +21,32 @@ def whole_deliveries(
     notes: list[Note],
     *,
     snapshot_date: date | None,
+    unreadable: list[InputError],
 ) -> tuple[list[InputManifest], list[tuple[Table, InputManifest]]]:
-    """Return the deliveries that are whole by `ingest.complete`; a note names each of the others.
+    """Return the deliveries that are whole by `ingest.complete`; a note names each of the others, and what is
+    wrong with a manifest that cannot be used is added to `unreadable`.
 
     Logs wait for a snapshot that is not whole, since their events may name its new keys.
     Cost: see `incomplete_deliveries`.
     Errors: TransientError where the day that was asked for is not whole.
     """
     manifests = [*snapshots, *(manifest for _, manifest in logs)]
-    reasons = incomplete_deliveries(
-        context.spark, context.lake, manifests, rule=context.settings.ingest.complete, now=now()
-    )
+    rule, at = context.settings.ingest.complete, now()
+    reasons: dict[int, str] = {}
+    unusable: set[int] = set()
+    for i, manifest in enumerate(manifests):
+        try:
+            of_one = incomplete_deliveries(context.spark, context.lake, [manifest], rule=rule, now=at)
+        except InputError as e:
+            unreadable.append(e)
+            unusable.add(i)
+            of_one = {0: e.message}
+        if of_one:
+            reasons[i] = of_one[0]
     if not reasons:
         return list(snapshots), list(logs)
-    for i, reason in reasons.items():
-        m = manifests[i]
+    for i in sorted(reasons.keys() - unusable):
+        m, reason = manifests[i], reasons[i]
         name = m.table if m.day is None else f"{m.table} of {m.day}"
         if snapshot_date is not None and m.day is not None:
             raise TransientError(

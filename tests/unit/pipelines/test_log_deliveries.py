@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
@@ -9,17 +10,18 @@ from typing import Any, cast
 
 import pytest
 
-from engage_spark.contract import load_contract
-from engage_spark.errors import ConfigurationError, TransientError
+from engage_spark.contract import Table, load_contract
+from engage_spark.errors import ConfigurationError, InputError, TransientError
 from engage_spark.lake import InputFile, InputManifest, RunLog, code_version, fingerprint
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest import deliveries, whole_deliveries
 from engage_spark.pipelines.ingest import run as ingest
-from engage_spark.pipelines.ingest.validate_table import TableDelivery
+from engage_spark.pipelines.ingest.validate_table import TableDelivery, TableOutcome
 from engage_spark.pipelines.results import IngestResult, Note
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import ingest_stage
 from engage_spark.publication import Publication, Run
+from engage_spark.quality import GateResults
 from engage_spark.settings import load_settings
 from engage_spark.spark.guarantees import GUARANTEES
 
@@ -122,3 +124,82 @@ def test_a_table_that_the_contract_does_not_deliver_is_refused_and_the_others_ar
     with pytest.raises(ConfigurationError, match="custmers is not delivered") as refused:
         deliveries.delivered_tables(CONTRACT, [LOG.name, "custmers"])
     assert all(name in (refused.value.hint or "") for name in names)
+
+
+def ingested(
+    runs: list[Run],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    days: Sequence[date] = (FIRST, SECOND, THIRD),
+    unusable: Sequence[date] = (),
+    unreadable: Sequence[date] = (),
+) -> tuple[list[str], str]:
+    """Ingest some days and all logs, the first of which cannot be listed; return what was checked, and the
+    error. `unusable` days have a manifest that cannot be used, `unreadable` ones files that cannot be read.
+    """
+    checked: list[str] = []
+
+    def lists(_: object, path: str, table: Table, **__: object) -> list[InputManifest]:
+        if table.name == LOG.name:
+            raise InputError(f"{path} is a Hudi table")
+        return [manifest(table.name)]
+
+    def whole(_: object, __: object, manifests: Sequence[InputManifest], **___: object) -> dict[int, str]:
+        if any(m.day in unusable for m in manifests):
+            raise InputError("the manifest cannot be used")
+        return {}
+
+    def check(_: object, delivery: TableDelivery) -> TableOutcome:
+        if delivery.manifest.day in unreadable:
+            raise InputError("a file cannot be read")
+        checked.append(str(delivery.manifest.day or delivery.table.name))
+        runs.append(delivery.work.to_run(rows_in=1, valid=1, quarantined=0, outputs={}, started_at=AT))
+        return TableOutcome(table=delivery.table, run=runs[-1], gates=GateResults(counts=(), failed_gates=()))
+
+    snapshots = [manifest(CONTRACT.entity.name, day) for day in days]
+    monkeypatch.setattr(ingest, "_list_snapshots", lambda *_: snapshots)
+    monkeypatch.setattr(deliveries, "list_inputs", lists)
+    monkeypatch.setattr(whole_deliveries, "incomplete_deliveries", whole)
+    landed = {fingerprint([m]): AT for m in (*snapshots, manifest(LOG.name))}
+    monkeypatch.setattr(ingest, "landing_times", lambda *_: landed)
+    monkeypatch.setattr(ingest, "validate_table", check)
+    with pytest.raises(InputError) as failed:
+        ingest.run_ingest(SESSION, SETTINGS, contract=CONTRACT)
+    return checked, "\n".join((failed.value.message, *failed.value.details))
+
+
+OTHER_LOGS = [t.name for t in CONTRACT.logs[1:]]
+
+
+def test_a_log_that_cannot_be_listed_holds_up_nothing_else(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked, error = ingested(runs, monkeypatch)
+    assert checked == [str(FIRST), str(SECOND), str(THIRD), *OTHER_LOGS] and OTHER_LOGS
+    assert "is a Hudi table" in error
+
+
+def test_a_manifest_that_cannot_be_used_holds_up_no_other_day(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked, error = ingested(runs, monkeypatch, unusable=[SECOND])
+    assert checked == [str(FIRST), str(THIRD)], "logs wait: their events may name keys of that day"
+    assert "the manifest cannot be used" in error
+
+
+def test_logs_wait_for_the_newest_day_alone_when_it_cannot_be_read(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked, _ = ingested(runs, monkeypatch, unreadable=[FIRST])
+    assert checked == [str(SECOND), str(THIRD), *OTHER_LOGS]
+    runs.clear()
+    checked, _ = ingested(runs, monkeypatch, unreadable=[THIRD])
+    assert checked == [str(FIRST), str(SECOND)], "events of its new keys would be quarantined"
+
+
+def test_a_day_of_the_future_is_named_with_what_became_of_the_others(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked, error = ingested(runs, monkeypatch, days=[FIRST, date(2205, 10, 22)])
+    assert checked == [str(FIRST)]
+    assert "2205-10-22" in error and f"{CONTRACT.entity.name} of {FIRST}: published" in error
