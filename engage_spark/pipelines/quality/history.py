@@ -66,16 +66,17 @@ def read_results(
 def read_states(
     context: RunContext, table: Table, *, first: date, last: date, runs: Collection[str] | None = None
 ) -> Days:
-    """Read the states of a table by day, from `first` to `last`: what the latest attempt counted, or of these
-    `runs` alone.
+    """Read the states of a table by day, from `first` to `last`: what the published run counted, of a day
+    that was never published the latest attempt; or of these `runs` alone.
 
     Cost: one scan of a small table; a row per column and day reaches the driver.
     """
+    if runs is None:
+        runs = _runs_to_read(context, table, first=first, last=last)
     with translate_spark_errors(f"{QUALITY_STATES} cannot be read"):
-        rows = context.log.read_evidence(context.spark, QUALITY_STATES).where(
+        rows = context.log.read_evidence(context.spark, QUALITY_STATES, runs=sorted(runs)).where(
             F.col("table_name") == table.name
         )
-        rows = rows if runs is None else rows.where(F.col("run_id").isin(sorted(runs)))
         within = rows.where(F.col(SNAPSHOT_DATE).between(F.lit(first), F.lit(last))).select(
             SNAPSHOT_DATE, *_COLUMNS
         )
@@ -87,6 +88,17 @@ def read_states(
     return {
         d: dict(sorted(by_day[d].items(), key=lambda x: order.get(x[0], len(order)))) for d in sorted(by_day)
     }
+
+
+def _runs_to_read(context: RunContext, table: Table, *, first: date, last: date) -> set[str]:
+    """Return the runs whose states stand for the days of a table: every published one, of which the last that
+    counted something is read, and of a day that was never published the latest attempt.
+    """
+    publication, stage = context.log.publication(context.spark), ingest_stage(table)
+    published = publication.published_days(stage)
+    latest = (r for (_, day), r in publication.latest.items() if day not in published)
+    runs = [*(r for r in publication.runs if r.published), *latest]
+    return {r.run_id for r in runs if r.stage == stage and first <= r.snapshot_date <= last}
 
 
 class SketchEstimates(NamedTuple):
@@ -101,11 +113,12 @@ class SketchEstimates(NamedTuple):
 
 
 def read_estimates(context: RunContext, table: Table, days: Sequence[date]) -> SketchEstimates:
-    """Estimate from the sketches of these days together, for the columns that have one.
+    """Estimate from the sketches of these days together, for the columns that have one; see `read_states`.
 
     Cost: one scan of a small table; some kilobytes a column and day reach the driver.
     """
-    rows = context.log.read_evidence(context.spark, QUALITY_STATES).where(
+    runs = _runs_to_read(context, table, first=min(days), last=max(days))
+    rows = context.log.read_evidence(context.spark, QUALITY_STATES, runs=sorted(runs)).where(
         (F.col("table_name") == table.name) & F.col(SNAPSHOT_DATE).isin(list(days))
     )
     by_column: dict[str, list[Sketch]] = {}

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -174,3 +176,22 @@ def test_states_come_back_as_they_were_counted(spark: SparkSession, lake: Settin
 def test_a_day_that_was_not_checked_is_an_error(spark: SparkSession, lake: Settings) -> None:
     with pytest.raises(NotPublishedError, match="nothing was checked on 2024-01-01"):
         run_show(spark, lake, contract=BIKES, snapshot_date=date(2024, 1, 1))
+
+
+def test_a_rejected_delivery_takes_no_place_of_the_published_one(
+    spark: SparkSession, lake: Settings, tmp_path: Path
+) -> None:
+    settings = settings_of(lake, tmp_path, landed_at="2025-10-03T06:00:00Z")
+    shutil.copytree(Path(lake.lake.root or "").parent, tmp_path, dirs_exist_ok=True)
+
+    def told() -> list[object]:
+        drift = run_drift(spark, settings, contract=BIKES)
+        states = run_states(spark, settings, contract=BIKES, first=FIRST, last=SECOND)
+        return [drift.day, drift.changes, drift.columns, states.rows, states.columns]
+
+    before = told()
+    deliver(rows_of(THIRD), BIKES, tmp_path, str(SECOND))
+    with pytest.raises(GateError):
+        ingest.run_ingest(spark, settings, contract=BIKES, snapshot_date=SECOND)
+    assert run_show(spark, settings, contract=BIKES, snapshot_date=SECOND).failed
+    assert told() == before
