@@ -147,14 +147,15 @@ def _is_known(target: Target, day: date, entity: Run, *, as_of: date) -> bool:
 
 
 def _stage_run(runner: StageRunner, scored: ScoredDay) -> StageRun:
-    models = runner.context.settings.models
+    models, contract = runner.context.settings.models, runner.context.contract
+    labels = contract.target_tables[scored.target.name].name
     return runner.plan(
         monitor_stage(scored.target.name),
         scored.day,
         inputs={
             # Not the run of the predictions: scored again later, the model may have learnt the labels.
-            runner.context.contract.entity.name: scored.entity.run_id,
-            **({} if scored.derived is None else {"labels": scored.derived.run_id}),
+            contract.entity.name: scored.entity.run_id,
+            **({} if scored.derived is None else {labels: scored.derived.run_id}),
             "settings": ",".join(f"{name}={getattr(models, name)}" for name in _SETTINGS),
         },
         source_rows=scored.predictions.rows_valid,
