@@ -73,13 +73,11 @@ class NotDeliveredError(InputError):
     code = "NotDelivered"
 
     @classmethod
-    def at(cls, path: str) -> NotDeliveredError:
+    def at(
+        cls, path: str, *, hint: str = "check the path; a relative one is below the working directory"
+    ) -> NotDeliveredError:
         """Return the error for a path."""
-        return cls(
-            f"there is no {path}",
-            hint="check the path (`engage-spark ingest` takes it from --input or input.root; `engage-spark "
-            "synth` makes data to try)",
-        )
+        return cls(f"there is no {path}", hint=hint)
 
 
 class NotPublishedError(ConfigurationError):

@@ -25,6 +25,7 @@ from engage_spark.cli.common import (
     Force,
     Global,
     Targets,
+    named_targets,
     settings_of,
     show,
     spark_job,
@@ -252,7 +253,9 @@ def ingest(
     force: Force = False,
     tables: Annotated[
         list[str] | None,
-        typer.Option("--table", help="one input table, may be repeated (default: all of the contract)"),
+        typer.Option(
+            "--table", metavar="NAME", help="one input table, may be repeated (default: all of the contract)"
+        ),
     ] = None,
     stream: Annotated[
         bool,
@@ -336,7 +339,9 @@ def train(
     """Train, evaluate and register a model per target on matured snapshots; exit code 3 when the leakage
     audit stops it.
     """
-    with spark_job(ctx, None if target else "train", models__policy=policy) as job:
+    with spark_job(
+        ctx, None if target else "train", require=named_targets(target), models__policy=policy
+    ) as job:
         from engage_spark.pipelines.train.run import run_train
 
         result = run_train(
@@ -355,14 +360,15 @@ def score(
     ctx: typer.Context,
     snapshot_date: Day = None,
     target: Annotated[
-        list[str] | None, typer.Option(help="one target, may be repeated (default: all that have a champion)")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="one target, may be repeated (default: all that have a champion)"),
     ] = None,
     force: Force = False,
 ) -> None:
     """Predict a snapshot with the champions (default: the newest, and older ones that lack predictions), with
     intervals and reasons, into `predictions`.
     """
-    with spark_job(ctx, None if target else "score") as job:
+    with spark_job(ctx, None if target else "score", require=named_targets(target)) as job:
         from engage_spark.pipelines.score import run_score
 
         result = run_score(
@@ -387,7 +393,7 @@ def monitor(
     """Judge predictions whose labels have become known (default: of every such day), into `model_monitoring`;
     exit code 3 when a measure is past the contract's bound.
     """
-    with spark_job(ctx, None if target else "monitor") as job:
+    with spark_job(ctx, None if target else "monitor", require=named_targets(target)) as job:
         from engage_spark.pipelines.monitor.run import run_monitor
 
         result = run_monitor(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +18,7 @@ from engage_spark import log
 from engage_spark.cli import console
 from engage_spark.contract import Contract, load_contract
 from engage_spark.errors import NotDeliveredError
+from engage_spark.ml.feature_spec import target_named
 from engage_spark.pipelines.nothing_to_do import NOTHING_TO_DO
 from engage_spark.pipelines.results import StageResult
 from engage_spark.settings import FIRST_YEAR, LAST_YEAR, Settings, load_settings
@@ -65,9 +66,13 @@ def settings_of(ctx: typer.Context, **options: Any) -> Settings:
     `options` are command options by the setting that they override, with a double underscore for the dot.
     """
     options_of_call: Global = ctx.obj
-    own = tuple(f"{key.replace('__', '.')}={value}" for key, value in options.items() if value is not None)
     settings = load_settings(
-        options_of_call.env, conf=options_of_call.conf_dir, overrides=options_of_call.overrides + own
+        options_of_call.env,
+        conf=options_of_call.conf_dir,
+        overrides=options_of_call.overrides,
+        options=tuple(
+            f"{key.replace('__', '.')}={value}" for key, value in options.items() if value is not None
+        ),
     )
     if options_of_call.print_config:
         console.settings(settings, as_json=options_of_call.json)
@@ -85,8 +90,8 @@ class SparkJob:
     contract: Contract
 
 
-def require_path(settings: Settings, path: str) -> None:
-    """Refuse a path at which nothing lies, before Spark starts.
+def require_path(settings: Settings, path: str, **hint: str) -> None:
+    """Refuse a path at which nothing lies, before Spark starts; `hint` is that of the error.
 
     Only a path of this machine is looked at, where the session to come reads this machine's files.
     Errors: NotDeliveredError.
@@ -101,17 +106,34 @@ def require_path(settings: Settings, path: str) -> None:
     if here is None or (has_other_files and here == path) or not is_local(settings):
         return
     if active_session() is None and not Path(here).exists():
-        raise NotDeliveredError.at(path)
+        raise NotDeliveredError.at(path, **hint)
+
+
+_INPUT_HINT = (
+    "give the folder of the delivered files to --input, or set input.root; "
+    "`engage-spark synth` makes data to try"
+)
+
+
+def named_targets(names: Sequence[str] | None) -> Callable[[Contract], object]:
+    """Return a requirement for `spark_job`: that the contract has targets of these names."""
+    return lambda contract: [target_named(contract, name) for name in names or ()]
 
 
 @contextmanager
 def spark_job(
-    ctx: typer.Context, stage: str | None = None, *, reads_input: bool = False, **options: Any
+    ctx: typer.Context,
+    stage: str | None = None,
+    *,
+    reads_input: bool = False,
+    require: Callable[[Contract], object] = lambda _: None,
+    **options: Any,
 ) -> Iterator[SparkJob]:
     """Open a session for a with-block, with settings and contract; `options` are those of `settings_of`.
 
     Where the contract leaves `stage` nothing to do, that is shown, and the command ends before Spark starts.
-    `reads_input` says that there must be something at `input.root`.
+    `reads_input` says that there must be something at `input.root`; `require` raises where the contract lacks
+    what the command was asked for.
 
     Import the pipeline inside the block: a wrong setting is then reported at once, and a missing Spark in
     words.
@@ -119,7 +141,8 @@ def spark_job(
     settings = settings_of(ctx, **options)
     contract = load_contract(settings.contract)
     if reads_input:
-        require_path(settings, settings.input.root)
+        require_path(settings, settings.input.root, hint=_INPUT_HINT)
+    require(contract)
     if stage is not None and (result := NOTHING_TO_DO[stage](contract)) is not None:
         show(ctx, result)
         raise typer.Exit
@@ -161,11 +184,15 @@ def day_of(text: str) -> date:
     return day
 
 
-Day = Annotated[date | None, typer.Option(parser=day_of, metavar="YYYY-MM-DD")]
-Force = Annotated[bool, typer.Option("--force", help="do it again even if the snapshot is there already")]
+Day = Annotated[date | None, typer.Option(parser=day_of, metavar="YYYY-MM-DD", help="day of the snapshot")]
+Force = Annotated[bool, typer.Option("--force", help="do it again even if nothing has changed since")]
 Targets = Annotated[
     list[str] | None,
-    typer.Option("--target", help="one target, may be repeated (default: all that the contract declares)"),
+    typer.Option(
+        "--target",
+        metavar="NAME",
+        help="one target, may be repeated (default: all that the contract declares)",
+    ),
 ]
 AsOf = Annotated[
     date | None,

@@ -156,7 +156,8 @@ def show(result: StageResult) -> None:
 def _show(summary: Summary) -> None:
     console, width = _out(), _out().width
     console.print()
-    console.print(Text.assemble((summary.stage, "bold"), f"  {summary.seconds:.1f} s"), soft_wrap=True)
+    took = f"  {summary.seconds:.1f} s" if summary.seconds else ""  # nothing ran: no time to tell
+    console.print(Text.assemble((summary.stage, "bold"), took), soft_wrap=True)
     _pairs(console, summary.lines)
     if summary.table is not None:
         grid(console, *summary.table)

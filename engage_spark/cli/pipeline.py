@@ -9,6 +9,7 @@ import typer
 
 from engage_spark.cli import console
 from engage_spark.cli.common import AsOf, day_of, show, spark_job
+from engage_spark.pipelines.nothing_to_do import stages_to_run
 from engage_spark.pipelines.results import StageResult
 
 
@@ -37,7 +38,8 @@ def pipeline(
     """Bring days through all stages in one session: what is done already is left as it is, what was killed
     or failed goes on where it ended. The exit code is the worst of all stages'.
     """
-    with spark_job(ctx) as job:
+    names = tuple(name.strip() for name in stages.split(",")) if stages else ()
+    with spark_job(ctx, require=lambda contract: stages_to_run(contract, names)) as job:
         from engage_spark.pipelines.pipeline import run_pipeline
 
         def show_stage(result: StageResult) -> None:
@@ -50,7 +52,7 @@ def pipeline(
             contract=job.contract,
             first=first,
             last=last,
-            stages=tuple(name.strip() for name in stages.split(",")) if stages else (),
+            stages=names,
             as_of=as_of,
             keep_going=keep_going,
             on_result=show_stage,

@@ -1,10 +1,11 @@
-"""Tell from a contract alone, before Spark starts, that a stage has nothing to do with it."""
+"""Tell from a contract alone, before Spark starts, which stages there are and which have nothing to do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from engage_spark.contract import Contract, GraphRole
+from engage_spark.errors import ConfigurationError
 from engage_spark.pipelines.results import (
     FeaturesResult,
     GraphResult,
@@ -15,6 +16,9 @@ from engage_spark.pipelines.results import (
     TrainResult,
 )
 from engage_spark.pipelines.stages import TRAIN
+
+STAGES = ("ingest", "features", "graph", "monitor", "train", "score", "analyze")
+"""The stages that can be asked for, in the order in which they run."""
 
 
 def without_features(contract: Contract) -> FeaturesResult | None:
@@ -64,3 +68,17 @@ NOTHING_TO_DO: Mapping[str, Callable[[Contract], StageResult | None]] = {
     "monitor": without_monitoring,
 }
 """By stage, its result where the contract leaves it nothing to do. A scheduled sequence of stages goes on."""
+
+
+def stages_to_run(contract: Contract, asked: Sequence[str]) -> tuple[str, ...]:
+    """Return the stages to run: those that were asked for, or those that the contract has something for.
+
+    Errors: ConfigurationError where one that was asked for is not a stage.
+    """
+    if unknown := [name for name in asked if name not in STAGES]:
+        raise ConfigurationError(
+            f"there is no stage {', '.join(unknown)}", hint=f"the stages are {', '.join(STAGES)}"
+        )
+    if asked:
+        return tuple(name for name in STAGES if name in asked)
+    return tuple(n for n in STAGES if n not in NOTHING_TO_DO or NOTHING_TO_DO[n](contract) is None)

@@ -14,7 +14,6 @@ from pyspark.sql import SparkSession
 from engage_spark import log
 from engage_spark.contract import Contract, GraphRole
 from engage_spark.errors import (
-    ConfigurationError,
     EngageError,
     GateError,
     InputError,
@@ -26,7 +25,6 @@ from engage_spark.errors import (
     TransientError,
 )
 from engage_spark.lake import translate_spark_errors
-from engage_spark.ml.feature_spec import targets_of
 from engage_spark.openlineage import LineageJob, running
 from engage_spark.pipelines.analyze.run import run_analyze
 from engage_spark.pipelines.context import RunContext
@@ -34,6 +32,7 @@ from engage_spark.pipelines.features import run_features
 from engage_spark.pipelines.graph.run import run_graph
 from engage_spark.pipelines.ingest.run import delivered_days, run_ingest
 from engage_spark.pipelines.monitor.run import run_monitor
+from engage_spark.pipelines.nothing_to_do import stages_to_run
 from engage_spark.pipelines.results import (
     AnalyzeResult,
     FeaturesResult,
@@ -53,8 +52,6 @@ from engage_spark.pipelines.stages import ingest_stage
 from engage_spark.pipelines.train.run import run_train
 from engage_spark.settings import Settings
 
-STAGES = ("ingest", "features", "graph", "monitor", "train", "score", "analyze")
-"""The stages that can be asked for, in the order in which they run."""
 LOGS = "logs"
 """The part of ingest that no day has for itself."""
 _GATES_BEFORE = ("SnapshotRejectedBefore", "LogRejectedBefore")
@@ -114,7 +111,7 @@ def run_pipeline(
     then TransientError, then GateError. NotDeliveredError where the range has no day at all.
     """
     started = time.monotonic()
-    names = _stage_names(contract, stages)
+    names = stages_to_run(contract, stages)
     delivered: tuple[date, ...] = ()
     if "ingest" in names:
         only = first if first == last else None
@@ -148,22 +145,6 @@ def run_pipeline(
         error.result = result
         raise error
     return result
-
-
-def _stage_names(contract: Contract, asked: Sequence[str]) -> tuple[str, ...]:
-    """Return the stages to run: those that were asked for, or those that the contract has something for."""
-    if unknown := [name for name in asked if name not in STAGES]:
-        raise ConfigurationError(
-            f"there is no stage {', '.join(unknown)}", hint=f"the stages are {', '.join(STAGES)}"
-        )
-    empty = set()
-    if not contract.derived:
-        empty.add("features")
-    if not contract.of_graph_role(GraphRole.VERTICES):
-        empty.add("graph")
-    if not targets_of(contract):
-        empty |= {"monitor", "train", "score"}
-    return tuple(name for name in STAGES if name in asked or not (asked or name in empty))
 
 
 def _plan(

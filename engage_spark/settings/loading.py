@@ -63,22 +63,29 @@ def conf_dir(stated: str | Path | None = None) -> Traversable:
 
 
 def load_settings(
-    env: str | None = None, *, conf: str | Path | None = None, overrides: tuple[str, ...] | list[str] = ()
+    env: str | None = None,
+    *,
+    conf: str | Path | None = None,
+    overrides: tuple[str, ...] | list[str] = (),
+    options: tuple[str, ...] = (),
 ) -> Settings:
     """Merge all layers of the settings and check the result.
 
     `env` names the overlay (else `ENGAGE_SPARK_ENV`, else local); `overrides` are the `key=value` texts of
-    `--set`.
+    `--set`, `options` the same of options of the command, which come first.
     Errors: one ConfigurationError that lists every unknown key and bad value.
     """
     return _build(
         env or os.environ.get("ENGAGE_SPARK_ENV") or "local",
         directory=conf_dir(conf),
         overrides=tuple(overrides),
+        options=options,
     )
 
 
-def _build(env: str, *, directory: Traversable, overrides: tuple[str, ...]) -> Settings:
+def _build(
+    env: str, *, directory: Traversable, overrides: tuple[str, ...], options: tuple[str, ...]
+) -> Settings:
     """Build the settings of all layers; one error lists everything that is wrong in any of them."""
     overlay = directory / f"{env}.yaml"
     if env == "base" or not overlay.is_file():
@@ -92,6 +99,7 @@ def _build(env: str, *, directory: Traversable, overrides: tuple[str, ...]) -> S
         )
     problems: list[str] = []
     layers = [
+        SettingsLayer("option of the command", _from_overrides(options, problems)),
         SettingsLayer("--set", _from_overrides(overrides, problems)),
         SettingsLayer("environment", _from_environment(problems)),
         SettingsLayer(overlay.name, _from_file(overlay, problems)),

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from engage_spark.cli import main
-from engage_spark.pipelines.pipeline import STAGES
+from engage_spark.pipelines.nothing_to_do import STAGES
 from tests.support.commands import environment
 from tests.support.paths import ROOT
 

@@ -103,7 +103,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
         return seen.outcome
 
     monkeypatch.setattr(session, "open_session", opened)
-    monkeypatch.setattr(common, "require_path", lambda *_: None)
+    monkeypatch.setattr(common, "require_path", lambda *_, **__: None)
     for name, function in PIPELINES.items():
         module = types.ModuleType(name)
         setattr(module, function, run)
@@ -159,10 +159,41 @@ def test_a_path_where_nothing_lies_is_told_before_spark_starts(
     assert code(*(word.format(path=path) for word in command)) == 2
     assert "there is no" in (said := capsys.readouterr().err)
     assert "nowhere.csv" in said
+    assert ("--input" in said) == (command[0] == "ingest"), "the hint is of this command"
     there.write_text("a\n1\n", encoding="utf-8")
     if "--suite" not in command:
         with pytest.raises(AssertionError, match="a session was opened"):
             code(*(word.format(path=there) for word in command))
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        (("train", "--target", "churn"), "'churn' is not a target"),
+        (("score", "--target", "churn"), "'churn' is not a target"),
+        (("monitor", "--target", "churn"), "'churn' is not a target"),
+        (("pipeline", "--stages", "ingest,grph"), "there is no stage grph"),
+    ],
+)
+def test_a_name_that_the_contract_lacks_is_refused_before_spark_starts(
+    command: tuple[str, ...],
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def opened(_: Settings) -> Any:
+        raise AssertionError("a session was opened")
+
+    monkeypatch.setattr(session, "open_session", opened)
+    assert code(*command) == 2
+    assert text in capsys.readouterr().err
+
+
+def test_a_wrong_value_of_an_option_is_not_blamed_on_set(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code("graph", "--method", "fast") == 2
+    assert "but is 'fast' (option of the command)" in capsys.readouterr().err
+    assert code("graph", "--set", "graph.method=fast") == 2
+    assert "but is 'fast' (--set)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

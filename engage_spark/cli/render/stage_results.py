@@ -14,6 +14,7 @@ from engage_spark.pipelines.results import (
     MeasuredGraph,
     PipelineResult,
     PipelineStep,
+    RuleOutcome,
     RunsResult,
     StepOutcome,
     StreamResult,
@@ -29,8 +30,16 @@ LONGEST_ID = 18
 
 def render_synth(result: SynthResult) -> Summary:
     """Show what was asked for and where it was written."""
-    names = ("customers", "snapshots", "seed", "end_date", "faults")
-    return summary(result, lines=tuple((name, str(getattr(result, name))) for name in names))
+    return summary(
+        result,
+        lines=(
+            ("rows per day", f"{result.customers:,}"),
+            ("days", f"{result.snapshots:,}"),
+            ("last day", str(result.end_date)),
+            ("seed", str(result.seed)),
+            ("faults planted", "yes" if result.faults else "no"),
+        ),
+    )
 
 
 def render_ingest(result: IngestResult) -> Summary:
@@ -120,12 +129,17 @@ def _broken_rules(result: IngestResult) -> Iterator[str]:
 
 def _broken_rules_of(snapshot: IngestedSnapshot) -> str:
     broken = sorted(snapshot.broken_rules, key=lambda r: -r.violations)
-    worst = ", ".join(
-        f"{r.rule_name} {r.violations if r.violations else measured_text(r)}" for r in broken[:WORST_RULES]
-    )
+    worst = ", ".join(f"{r.rule_name} ({_broken_text(r)})" for r in broken[:WORST_RULES])
     more = f", and {len(broken) - WORST_RULES} more" if len(broken) > WORST_RULES else ""
     about = f"{snapshot.table} of {snapshot.snapshot_date}"
     return f"{about}: {counted(len(broken), 'rule')} broken beyond tolerance: {worst}{more}"
+
+
+def _broken_text(rule: RuleOutcome) -> str:
+    """Say how much of a rule was broken: by how many rows, or what was measured of the whole."""
+    if rule.violations:
+        return counted(rule.violations, "row")
+    return f"measured {measured_text(rule)}, bound {bound_text(rule)}"
 
 
 def render_features(result: FeaturesResult) -> Summary:

@@ -15,7 +15,7 @@ from engage_spark.ml.leakage.target_histogram import Histogram, ValueGroup
 from engage_spark.ml.selection.fold_gram import FoldGrams, Gram
 from engage_spark.ml.selection.rfe import eliminate, r2
 from engage_spark.numerics.binomial import binomial_bounds
-from engage_spark.wording import counted
+from engage_spark.wording import counted, number
 
 if TYPE_CHECKING:
     from engage_spark.ml.selection.profile import FeatureProfile
@@ -326,7 +326,9 @@ def _of_column(
             "find out why nothing arrives, or take its role feature away in the contract",
         )
     if c.constant and not c.missing:
-        text = f"is {next(iter(c.values))} in all {rows} rows."
+        value = next(iter(c.values))
+        shown = number(value, 6) if isinstance(value, float) else value
+        text = f"is {shown} in all {rows:,} rows."
         return finding("constant", 1.0, 1.0, False, text, "take its role feature away in the contract")
     unique = min(1.0, len(c.values) * days / sum(c.values.values()))
     if (c.is_text or c.whole) and c.present >= limits.rows and unique >= limits.unique:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from engage_spark.cli import console
+from engage_spark.pipelines.results import SynthResult
 
 KEY = "-".join(["XIHVW"] * 20)
 
@@ -46,3 +48,19 @@ def test_after_the_demo_there_is_what_to_look_at_next(capsys: pytest.CaptureFixt
     console.next_steps()
     out = capsys.readouterr().out
     assert all(f"engage-spark {command}" in out for command in ("report", "ask", "quality show", "models"))
+
+
+def test_what_did_not_run_took_no_time(capsys: pytest.CaptureFixture[str]) -> None:
+    day = {"end_date": date(2025, 10, 21), "customers": 1500, "snapshots": 1, "seed": 42, "faults": False}
+    console.show(SynthResult(stage="synth", seconds=0.0, **day))
+    head, *lines = capsys.readouterr().out.strip().splitlines()
+    assert head == "synth"
+    assert [" ".join(line.split()) for line in lines] == [
+        "rows per day 1,500",
+        "days 1",
+        "last day 2025-10-21",
+        "seed 42",
+        "faults planted no",
+    ]
+    console.show(SynthResult(stage="synth", seconds=1.25, **day))
+    assert capsys.readouterr().out.strip().startswith("synth  1.2 s")

@@ -95,6 +95,13 @@ def test_one_broken_rule_is_one(rejected: IngestResult) -> None:
     assert "1 rule broken beyond" in summaries(one)[0].notes[0]
 
 
+def test_a_broken_rule_of_the_whole_says_what_was_measured_and_the_bound(rejected: IngestResult) -> None:
+    late = rule("daily", 0, measured=744.0, maximum=24.0, unit="hours")
+    (snapshot,) = rejected.snapshots
+    result = replace(rejected, snapshots=(replace(snapshot, broken_rules=(late,)),))
+    assert summaries(result)[0].notes[0].endswith("daily (measured 744 hours, bound 24 hours)")
+
+
 def rule(name: str, violations: int, **changes: object) -> RuleOutcome:
     facts = {
         "table": "customers",
@@ -140,7 +147,8 @@ def test_a_rejected_snapshot_shows_its_gates_and_broken_rules(rejected: IngestRe
         (("customers", "2025-10-21", "completeness", "90", "91.0000%", "99.8%"),),
     )
     assert summary.notes == (
-        "customers of 2025-10-21: 2 rules broken beyond tolerance: age.not_null 83, age.range 7",
+        "customers of 2025-10-21: 2 rules broken beyond tolerance: age.not_null (83 rows), "
+        "age.range (7 rows)",
     )
 
 

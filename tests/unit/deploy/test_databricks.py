@@ -12,7 +12,7 @@ import yaml
 from databricks.sdk.service.jobs import JobSettings
 
 from engage_spark.cli import main
-from engage_spark.pipelines.pipeline import STAGES
+from engage_spark.pipelines.nothing_to_do import STAGES
 from tests.support.paths import ROOT
 
 BUNDLE = yaml.safe_load((ROOT / "databricks.yml").read_text(encoding="utf-8"))

@@ -21,12 +21,11 @@ from engage_spark.errors import (
     TransientError,
 )
 from engage_spark.pipelines import pipeline
+from engage_spark.pipelines.nothing_to_do import STAGES, stages_to_run
 from engage_spark.pipelines.pipeline import (
-    STAGES,
     PipelineStage,
     _plan,
     _ranges,
-    _stage_names,
     run_stages,
 )
 from engage_spark.pipelines.results import (
@@ -40,6 +39,7 @@ from engage_spark.pipelines.results import (
 )
 from engage_spark.settings import load_settings
 from tests.support.deliveries import BIKES
+from tests.support.paths import DATA
 
 FIRST, SECOND, THIRD = DAYS = tuple(date(2025, 10, day) for day in (21, 22, 23))
 DONE, ALREADY, REJECTED, FAILED, NOT_YET, NOT_RUN, NOT_DELIVERED = StepOutcome
@@ -315,11 +315,13 @@ def test_a_day_that_is_published_but_not_delivered_goes_on() -> None:
 
 def test_only_stages_that_the_contract_has_something_for_run_unasked() -> None:
     contract = load_contract()
-    assert _stage_names(contract, ()) == STAGES
-    assert "graph" not in _stage_names(BIKES, ())
-    assert _stage_names(contract, ("score", "ingest")) == ("ingest", "score")
+    assert stages_to_run(contract, ()) == STAGES
+    assert "graph" not in stages_to_run(BIKES, ())
+    without_target = load_contract(DATA / "chess.odcs.yaml")
+    assert not {"monitor", "train", "score"}.intersection(stages_to_run(without_target, ()))
+    assert stages_to_run(contract, ("score", "ingest")) == ("ingest", "score")
     with pytest.raises(ConfigurationError, match="no stage scoer"):
-        _stage_names(contract, ("scoer",))
+        stages_to_run(contract, ("scoer",))
 
 
 def test_days_that_follow_each_other_are_named_as_one() -> None:
