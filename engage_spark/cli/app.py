@@ -88,12 +88,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     words, as_json = _hoist(list(sys.argv[1:] if argv is None else argv))
     try:
-        app(args=words, prog_name="engage-spark")
+        if code := app(args=words, prog_name="engage-spark", standalone_mode=False):
+            raise SystemExit(code)
     except SystemExit as e:
-        if as_json and isinstance(e.__context__, _USAGE_ERROR):
-            console.json_error(_usage_error(e.__context__))
         if e.code:  # success must return: Databricks counts any SystemExit as a failed job
             raise
+    except typer.Abort:
+        console.stderr("Aborted!")
+        raise SystemExit(1) from None
+    except _USAGE_ERROR as e:
+        if as_json:
+            console.json_error(_usage_error(e))
+        console.usage_error(e)
+        raise SystemExit(2) from None
     except EngageError as e:
         if as_json:
             console.json_error(e)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import textwrap
@@ -65,6 +66,13 @@ def line(text: str) -> None:
 def unexpected(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
     """Print the traceback of an exception that nobody expected, without secrets and escapes."""
     sys.stderr.write(shown("".join(traceback.format_exception(kind, value, trace))))
+
+
+def usage_error(error: Any) -> None:
+    """Print what typer says of a wrong command line, of which any word may be a secret or hold escapes."""
+    text = io.StringIO()
+    error.show(file=text)
+    sys.stderr.write(shown(text.getvalue()))
 
 
 def error(failure: EngageError) -> None:

@@ -29,6 +29,8 @@ from engage_spark.settings import quiet_minutes
 from engage_spark.spark.files import read_small_file, write_small_file
 
 LOOKS = "_looks"
+LARGEST_MANIFEST = 64 * 2**20
+"""Bytes of a manifest: the driver reads it whole."""
 
 
 def incomplete_deliveries(
@@ -79,8 +81,10 @@ def _marks(manifest: InputManifest, rule: str) -> dict[str, InputFile]:
 def _text_of(spark: SparkSession, mark: InputFile) -> str:
     """Return the text of a mark.
 
-    Errors: InputError where it is no text in UTF-8.
+    Errors: InputError where it is no text in UTF-8, or too large to be one.
     """
+    if mark.size > LARGEST_MANIFEST:
+        raise _unusable(mark.name, ValueError(f"it has {mark.size:,} bytes, more than {LARGEST_MANIFEST:,}"))
     try:
         with translate_spark_errors(f"{mark.path} cannot be read"):
             return read_small_file(spark, mark.path) or ""
@@ -266,7 +270,7 @@ def parse_manifest(text: str, *, name: str) -> dict[str, int | None]:
     Errors: InputError where it is not what the module describes.
     """
     try:
-        content = json.loads(text)
+        content = json.loads(text.removeprefix("\ufeff"))
         entries = content["files"] if isinstance(content, dict) else content
         if not isinstance(entries, list):
             raise TypeError("it holds no list of files")

@@ -544,6 +544,24 @@ def test_bad_usage_ends_with_2_and_says_why(
     assert words in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("ingest", "https://u:hush4711@h/\x1b[2J"),
+        ("quality", "suite", "token=hush4711\x1b]0;"),
+        ("\x1b[2Jhttps://u:hush4711@h",),
+    ],
+)
+def test_a_wrong_command_line_is_shown_without_its_secrets_and_escapes(
+    call: Call, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...]
+) -> None:
+    assert code(*argv) == 2
+    printed = "".join(capsys.readouterr())
+    assert "***" in printed
+    assert "hush" not in printed
+    assert "\x1b" not in printed
+
+
 def test_print_config_shows_the_merged_settings_without_secrets_and_runs_nothing(
     call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:

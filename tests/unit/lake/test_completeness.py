@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.lake import completeness
 from engage_spark.lake.completeness import incomplete_deliveries, parse_manifest, unfinished_files
 from engage_spark.lake.delta import Lake
@@ -253,3 +253,11 @@ def test_other_delimiters_are_taken(value: str) -> None:
 def test_the_looks_lie_in_the_lake(texts: dict[str, str]) -> None:
     reason("quiet:1", "a")
     assert all(Path(path).parent == Path("lake/_looks") for path in texts)
+
+
+def test_a_manifest_with_a_byte_order_mark_is_read_and_one_without_end_is_not(texts: dict[str, str]) -> None:
+    texts["raw/t/_manifest.json"] = '\ufeff{"files": ["a.parquet"]}'
+    mark = file("_manifest.json")
+    assert reason("manifest", "a.parquet", marks=(mark,)) is None
+    with pytest.raises(InputError, match="has 68,719,476,736 bytes"):
+        reason("manifest", "a.parquet", marks=(file("_manifest.json", size=2**36),))
