@@ -17,12 +17,14 @@ replaced carries that run's id in `_replaced_by`, which counts once that run is 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from functools import cached_property
+from itertools import accumulate
 
 RUNS = "runs"
 """Name of the table."""
@@ -226,10 +228,25 @@ class Publication:
 
     def log_state(self, stage: str, *, until: date) -> str:
         """Return what identifies the events up to a day that readers see: 32 hex digits of SHA-256 over the
-        runs that added some. A delivery of later days does not change it.
+        runs that added some, in whatever order. A delivery of later days does not change it.
         """
-        ids = sorted(r.run_id for r in self.log_runs(stage) if r.first_event and r.first_event <= until)
-        return hashlib.sha256(",".join(ids).encode()).hexdigest()[:32]
+        days, sums = self._sums_of_log(stage)
+        return hashlib.sha256(str(sums[bisect_right(days, until)]).encode()).hexdigest()[:32]
+
+    def _sums_of_log(self, stage: str) -> tuple[list[date], list[int]]:
+        """Return the first days of the events of a log's runs in order, and the sums of the hashes of none of
+        these runs, of the first, of the first two, and so on: a stream has many runs, and each day asks.
+        """
+        if stage not in self._log_sums:
+            added = sorted((r.first_event, r.run_id) for r in self.log_runs(stage) if r.first_event)
+            hashes = (int(hashlib.sha256(run_id.encode()).hexdigest(), 16) for _, run_id in added)
+            self._log_sums[stage] = [day for day, _ in added], list(accumulate(hashes, initial=0))
+        return self._log_sums[stage]
+
+    @cached_property
+    def _log_sums(self) -> dict[str, tuple[list[date], list[int]]]:
+        """What `_sums_of_log` has returned."""
+        return {}
 
 
 def kept_run(work: str, published: Run | None) -> str | None:

@@ -4,6 +4,7 @@ compared with a simple model of what must be seen.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -106,6 +107,21 @@ def test_a_graph_sees_that_its_log_got_events_up_to_its_day() -> None:
     publication = Publication((customers, events, graph, tomorrow, late))
     assert publication.outdated_inputs(graph) == ("events",)
     assert seen(GRAPH, customers, events, graph, tomorrow, late) == {D1: "g"}, "its rows are still of one day"
+
+
+def test_the_state_of_a_log_of_many_runs_costs_no_more_for_each_day() -> None:
+    """A stream adds a run a batch, and the graph of every day asks for the state of its events."""
+    days = [D0 + timedelta(days=n) for n in range(300)]
+    runs = [run(EVENTS, f"{n}", kind=Kind.LOG, first_event=days[n % 300]) for n in range(30_000)]
+    publication = Publication(tuple(runs))
+    assert len(publication.log_runs(EVENTS)) == len(runs)
+    began = time.monotonic()
+    first = publication.log_state(EVENTS, until=days[0])
+    once = time.monotonic() - began
+    states = [publication.log_state(EVENTS, until=day) for day in days]
+    assert time.monotonic() - began < 20 * once
+    assert states[0] == first and len(set(states)) == 300
+    assert Publication(tuple(reversed(runs))).log_state(EVENTS, until=days[-1]) == states[-1]
 
 
 def test_what_is_told_of_the_checks_of_a_delivery_is_of_an_earlier_one_after_the_next() -> None:
