@@ -28,6 +28,7 @@ _REFUSED = re.compile(
     r"forbidden|access.?denied|signaturedoesnotmatch|permission denied|" + _STATUS + r"40[13]\b"
 )
 _ABSENT = re.compile(r"nosuchbucket|not found|no such file|" + _STATUS + r"404\b")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 PATIENCE = {"connect_timeout": "5s", "timeout": "14s", "max_retries": "2", "retry_timeout": "14s"}
 """How long one request may take, and how often it is tried."""
@@ -229,7 +230,7 @@ def translate_delta_errors(what: str) -> Iterator[None]:
     except EngageError:
         raise
     except Exception as e:
-        text = " ".join(str(e).split())
+        text = " ".join(_COLOURS.sub("", str(e)).split())
         lower, shown = text.lower(), cut(text, 300)
         if isinstance(e, PermissionError) or _REFUSED.search(lower):
             raise ConfigurationError(

@@ -285,7 +285,11 @@ class MlflowLocation:
 
 
 def _scheme(uri: str) -> str:
-    return urlsplit(uri).scheme.split("+")[0] or uri
+    """Return the kind of an address; of what is none the text itself."""
+    try:
+        return urlsplit(uri).scheme.split("+")[0] or uri
+    except ValueError:
+        return uri
 
 
 def sqlite_file(uri: str) -> Path | None:

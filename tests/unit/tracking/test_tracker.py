@@ -346,3 +346,9 @@ assert sorted(os.listdir(".")) == ["mlflow"]
 def test_only_what_waiting_can_mend_is_worth_a_retry(text: str, kind: type[Exception]) -> None:
     with pytest.raises(kind), translate_mlflow_errors("it cannot be asked", "http://h:5000"):
         raise mlflow.exceptions.MlflowException(text)
+
+
+@pytest.mark.parametrize("address", ["http://[::", "http://[", "mailto:x", "x"])
+def test_what_is_no_address_is_refused_in_words(tmp_path: Path, address: str) -> None:
+    with pytest.raises(ConfigurationError, match="of no kind that MLflow takes"):
+        Tracker(TrackingSettings(uri=address, folder=str(tmp_path))).check()
