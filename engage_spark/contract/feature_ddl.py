@@ -14,7 +14,8 @@ def render_feature_ddl(contract: Contract, *, published: str, schema: str) -> st
     `published` is the schema (`catalog.schema`) of the views that show what is published, `schema` the one
     that the statements write to. A stored table may hold several runs of a day side by side, so a primary
     key on it would be false: the key is declared on a materialized view of what is published, where the day
-    is the time that features are joined by.
+    is the time that features are joined by. Each view carries the contract's id and version as tags, and each
+    column with a classification, or that is protected, says so by tags of its own.
 
     Errors: ConfigurationError where the contract has no such table.
     """
@@ -33,6 +34,7 @@ def render_feature_ddl(contract: Contract, *, published: str, schema: str) -> st
     ]
     for table in tables:
         lines += ["", *_statement(table, published=published, schema=schema)]
+        lines += ["", *_tags(contract, table, schema=schema)]
     return "\n".join(lines) + "\n"
 
 
@@ -54,6 +56,22 @@ def _statement(table: Table, *, published: str, schema: str) -> Iterator[str]:
     yield f") COMMENT {_text(table.description)}"
     selected = ", ".join(_quoted(f.name) for f in table.fields)
     yield f"AS SELECT {selected} FROM {_path(published)}.{name};"  # noqa: S608 (names are quoted)
+
+
+def _tags(contract: Contract, table: Table, *, schema: str) -> Iterator[str]:
+    view = f"ALTER MATERIALIZED VIEW {_path(schema)}.{_quoted(table.name)}"
+    yield f"{view} SET TAGS ({_pairs(data_contract=contract.id, data_contract_version=contract.version)});"
+    for field in table.fields:
+        of_field = {
+            "classification": field.classification or "",
+            "protected": "true" if field.protected else "",
+        }
+        if given := {name: value for name, value in of_field.items() if value}:
+            yield f"{view} ALTER COLUMN {_quoted(field.name)} SET TAGS ({_pairs(**given)});"
+
+
+def _pairs(**tags: str) -> str:
+    return ", ".join(f"{_text(name)} = {_text(value)}" for name, value in tags.items())
 
 
 def _column(field: Field, *, is_key: bool) -> str:

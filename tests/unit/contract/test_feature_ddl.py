@@ -36,6 +36,23 @@ def test_every_table_of_features_has_its_key_its_columns_and_its_source() -> Non
         assert selected.replace("`", "").split(", ") == list(columns[name]), "what the view has"
 
 
+def test_the_contract_and_what_it_says_of_personal_columns_are_tags() -> None:
+    text = render_feature_ddl(ENGAGEMENT, **PLACES)
+    for name in ("customer_features", "graph_features"):
+        view = f"ALTER MATERIALIZED VIEW `main`.`engage_features`.`{name}`"
+        tags = f"'data_contract' = '{ENGAGEMENT.id}', 'data_contract_version' = '{ENGAGEMENT.version}'"
+        assert text.count(f"{view} SET TAGS ({tags});") == 1
+        for field in ENGAGEMENT.table(name).fields:
+            tagged = f"{view} ALTER COLUMN `{field.name}` SET TAGS"
+            assert text.count(tagged) == bool(field.classification or field.protected), field.name
+    table = BIKES.derived[0]
+    secret = replace(table.fields[-1], classification="it's", protected=True)
+    own = replace(table, fields=(*table.fields[:-1], secret))
+    other = replace(BIKES, tables=(*(t for t in BIKES.tables if t is not table), own))
+    tags = "SET TAGS ('classification' = 'it\\'s', 'protected' = 'true');"
+    assert f"ALTER COLUMN `{secret.name}` {tags}" in render_feature_ddl(other, **PLACES)
+
+
 def test_names_and_texts_of_a_contract_stay_names_and_texts() -> None:
     table = BIKES.derived[0]
     first = replace(table.fields[-1], name="a`b", description="it's; DROP TABLE x -- \\' \n ${env:HOME}")
