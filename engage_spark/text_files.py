@@ -19,12 +19,16 @@ def write_text(path: str | Path, text: str) -> None:
     Errors: ConfigurationError when the file cannot be written.
     """
     target = Path(path)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
+        unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
         target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(target)
-    except OSError as e:
+        try:
+            unfinished.write_text(text, encoding="utf-8")
+            unfinished.replace(target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except (OSError, ValueError) as e:  # the latter for what names no file, such as / or an empty text
+        reason = e.strerror if isinstance(e, OSError) and e.strerror else e
         raise ConfigurationError(
-            f"{path} cannot be written: {e.strerror or e}", hint="give a folder that can be written"
+            f"{path} cannot be written: {reason}", hint="give a file in a folder that can be written"
         ) from e
