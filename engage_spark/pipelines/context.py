@@ -79,7 +79,8 @@ class StageRun:
             raise TransientError(
                 f"{self.stage} of {self.snapshot_date} read {rows_in} rows, and accounted for {accounted}",
                 hint="when files changed while they were read, run the stage again after the delivery is "
-                "complete; when it fails each time, the stage does not count the rows of its source",
+                "complete; when `engage-spark tables forget` was killed, run that again first; when it fails "
+                "each time, the stage does not count the rows of its source",
             )
         return Run(
             run_id=self.run_id,

@@ -42,6 +42,7 @@ from engage_spark.ml.leakage.duplicates import with_duplicates_together
 from engage_spark.ml.leakage.findings import DuplicateCounts
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import ModelInputs, rows_of, valid_rows, with_label
+from engage_spark.pipelines.runner import require_same_rows
 from engage_spark.pipelines.stages import SPLITS
 from engage_spark.pipelines.train.split_repair import repair_splits
 from engage_spark.publication import RUN_ID
@@ -313,6 +314,7 @@ def _stored(
     """Store the new splits, and return the version of the table and what identifies its draw.
 
     None where another training has stored some since they were planned: nothing is written then.
+    Errors: TransientError where a key was erased since: it may be among those that are new.
     """
     if plan.new is None and plan.version is not None and plan.draw is not None:
         return plan.version, plan.draw
@@ -321,6 +323,9 @@ def _stored(
     added = plan.new.select("*", F.lit(day).alias("drawn_on"), F.lit(tag).alias("_run_id"))
     # Held from the look at the version to what is added, so that no other training adds the same keys.
     with table_lock(context.spark, context.lake, SPLITS, wait=COMMIT_WAIT):
+        planned = context.log.publication(context.spark)
+        if context.log.refresh(context.spark):
+            require_same_rows(planned, context.log.publication(context.spark), stage_run)
         if context.lake.version(context.spark, SPLITS) != plan.version:
             return None
         if plan.stored is not None:

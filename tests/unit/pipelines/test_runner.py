@@ -149,6 +149,7 @@ def test_rows_that_are_not_accounted_for_are_an_error(runs: list[Run]) -> None:
         planned().to_run(rows_in=7, valid=5, quarantined=1, outputs={}, started_at=STARTED)
     assert "files changed" in (error.value.hint or "")
     assert "does not count the rows of its source" in (error.value.hint or "")
+    assert "`engage-spark tables forget` was killed, run that again" in (error.value.hint or "")
 
 
 def test_who_is_overtaken_while_it_waits_for_runs_publishes_nothing(
