@@ -89,26 +89,37 @@ def read_columns(spark: SparkSession, files: Sequence[InputFile]) -> Mapping[str
     """Return the columns of each file by its path, from the footers; None where only Spark's server reads.
 
     Cost: no job; one read of 64 kB for each file, MAX_THREADS at a time.
-    Errors: InputError that names every file whose footer cannot be read.
+    Errors: InputError that names every file whose footer cannot be read, or that is a part of a table of Hudi
+    or Iceberg: which of its files and rows are live is said elsewhere.
     """
     if read_bytes(spark, files[0].path, 0, min(4, files[0].size)) is None:
         return None
 
     def columns(file: InputFile) -> Columns | str:
         try:
-            return columns_of(pq.read_metadata(pa.PythonFile(FileRange(spark, file), mode="r")))
+            footer = pq.read_metadata(pa.PythonFile(FileRange(spark, file), mode="r"))
+            kind = table_format_of(footer)
+            part = f"it is a part of a table of {kind}, whose own metadata list the valid files"
+            return columns_of(footer) if kind is None else f"{file.path}: {part}"
         except (pa.ArrowException, OSError, ValueError) as e:
-            return f"{file.path}: {cut(str(e).splitlines()[0], 200)}"
+            return f"{file.path}: it is not a whole Parquet file: {cut(str(e).splitlines()[0], 200)}"
 
     with ThreadPoolExecutor(min(MAX_THREADS, len(files))) as pool:
         by_path = dict(zip((f.path for f in files), pool.map(columns, files), strict=True))
     if problems := [c for c in by_path.values() if isinstance(c, str)]:
         raise InputError(
-            "a file cannot be read: it is not a whole Parquet file",
+            "a file cannot be read",
             details=problems[:20],
-            hint="deliver the named file again; no row was skipped",
+            hint="deliver the named file again, and rows of a table as plain files; no row was skipped",
         )
     return {path: c for path, c in by_path.items() if not isinstance(c, str)}
+
+
+def table_format_of(footer: pq.FileMetaData) -> str | None:
+    """Return the table format of which a file is a part, by its footer; None for a plain file."""
+    if "_hoodie_commit_time" in footer.schema.names:
+        return "Hudi"
+    return "Iceberg" if b"iceberg.schema" in (footer.metadata or {}) else None
 
 
 def columns_of(footer: pq.FileMetaData) -> Columns:

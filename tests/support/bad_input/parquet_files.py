@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.support.bad_input.declared import Group, accepted, refused
-from tests.support.bad_input.things import cut, magic, parquet, text
+from tests.support.bad_input.things import cut, iceberg, magic, parquet, text
 
 
 def truncated(path: Path) -> None:
@@ -50,6 +50,16 @@ READING = Group(
             "a file cannot be read",
             "b.parquet",
             given=(lambda p: text(p / "b.parquet", "id,n,x\n" * 9), None),
+        ),
+        refused(
+            "a part of a Hudi table without its .hoodie",
+            "b.parquet: it is a part of a table of Hudi",
+            given=(lambda p: parquet(p / "b.parquet", _hoodie_commit_time=["1", "2"]), None),
+        ),
+        refused(
+            "a part of an Iceberg table without its metadata",
+            "b.parquet: it is a part of a table of Iceberg",
+            given=(lambda p: iceberg(p / "b.parquet"), None),
         ),
         refused(
             "another type in one file",

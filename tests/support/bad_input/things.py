@@ -49,6 +49,12 @@ def parquet(path: Path, ids: str = "ab", **columns: Any) -> Path:
     return path
 
 
+def iceberg(path: Path) -> None:
+    """A file as Iceberg writes it: the schema of the table is in its footer."""
+    rows = pq.read_table(parquet(path))
+    pq.write_table(rows.replace_schema_metadata({"iceberg.schema": '{"type":"struct"}'}), path)
+
+
 def text(path: Path, content: str | bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())

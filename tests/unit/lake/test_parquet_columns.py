@@ -5,13 +5,18 @@ from __future__ import annotations
 import io
 import uuid
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql.types import LongType
 
-from engage_spark.lake.parquet_columns import columns_of
+from engage_spark.errors import InputError
+from engage_spark.lake import parquet_columns
+from engage_spark.lake.file_listing import InputFile
+from engage_spark.lake.parquet_columns import columns_of, read_columns, table_format_of
 from engage_spark.spark.schema import UnreadableType
 
 
@@ -93,3 +98,37 @@ def test_names_with_dots_and_values_beside_are_told_apart() -> None:
         ("c", "decimal(3,2)"),
         ("d", "tinyint"),
     ]
+
+
+def test_a_part_of_a_table_is_seen_by_its_footer() -> None:
+    def kind(table: pa.Table) -> str | None:
+        sink = io.BytesIO()
+        pq.write_table(table, sink)
+        return table_format_of(pq.read_metadata(sink))
+
+    plain = pa.table({"a": [1]})
+    assert kind(plain) is None
+    assert kind(plain.append_column("_hoodie_commit_time", [["1"]])) == "Hudi"
+    assert kind(plain.replace_schema_metadata({"iceberg.schema": "{}"})) == "Iceberg"
+    assert kind(plain.replace_schema_metadata({"pandas": "{}"})) is None
+
+
+def test_every_file_that_is_no_plain_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = pa.table({"a": [1]})
+    tables = {"a": plain, "b": plain.replace_schema_metadata({"iceberg.schema": "{}"})}
+    for name, table in tables.items():
+        pq.write_table(table, tmp_path / name)
+    (tmp_path / "c").write_bytes(b"PAR1 cut")
+    monkeypatch.setattr(
+        parquet_columns, "read_bytes", lambda _, path, at, n: Path(path).read_bytes()[at : at + n]
+    )
+    files = [InputFile(str(p), p.stat().st_size, 0, p.name) for p in sorted(tmp_path.iterdir())]
+    assert read_columns(None, files[:1]) == {files[0].path: (("a", LongType()),)}  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="a file cannot be read") as caught:
+        read_columns(None, files)  # type: ignore[arg-type]
+    iceberg, cut = caught.value.details
+    assert (
+        iceberg
+        == f"{files[1].path}: it is a part of a table of Iceberg, whose own metadata list the valid files"
+    )
+    assert cut.startswith(f"{files[2].path}: it is not a whole Parquet file: ")
