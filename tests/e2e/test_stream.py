@@ -10,13 +10,25 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import ROOT, environment, overrides, run, run_engage_spark, small_session
+from tests.support.commands import (
+    ROOT,
+    environment,
+    overrides,
+    run,
+    run_engage_spark,
+    run_here,
+    small_session,
+)
 from tests.support.deliveries import BIKES, deliver, events, stations, write
 from tests.support.delta_files import rows
 from tests.support.paths import DATA
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 DAY = "2025-10-21"
@@ -55,10 +67,10 @@ def seen(home: Path) -> list[str]:
     )
 
 
-def test_sigterm_ends_a_stream_after_its_batch_with_143(tmp_path: Path) -> None:
+def test_sigterm_ends_a_stream_after_its_batch_with_143(spark: SparkSession, tmp_path: Path) -> None:
     deliver(stations(20), BIKES, tmp_path, DAY)
     hour(tmp_path, 0)
-    assert run_engage_spark(*words(tmp_path, "ingest", "--table", "stations"), cwd=tmp_path).code == 0
+    assert run_here(*words(tmp_path, "ingest", "--table", "stations")).code == 0
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "engage_spark"),

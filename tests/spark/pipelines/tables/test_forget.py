@@ -117,7 +117,6 @@ def forgotten(base: Settings, tmp_path_factory: pytest.TempPathFactory) -> Setti
     return copy_of(base, tmp_path_factory.mktemp("forgotten") / "copy")
 
 
-@pytest.mark.connect
 def test_a_key_goes_from_every_place(spark: SparkSession, forgotten: Settings) -> None:
     settings = forgotten
     looked = counts(run_forget(spark, settings, contract=BIKES, key=[GONE], dry_run=True))
