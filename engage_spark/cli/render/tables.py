@@ -42,6 +42,7 @@ def render_vacuum(result: VacuumResult) -> Summary:
             ("temporary folders", f"{result.scratch_folders:,}"),
             ("landing marks", f"{result.landings:,}"),
             ("stream checkpoints", f"{result.checkpoints:,}"),
+            ("looks at deliveries", f"{result.looks:,}"),
         ),
         table=table(("table", "files deleted", "files", "size"), rows),
     )

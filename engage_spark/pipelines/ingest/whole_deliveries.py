@@ -7,9 +7,10 @@ from datetime import date
 
 from engage_spark.contract import Table
 from engage_spark.errors import InputError, TransientError
-from engage_spark.lake import InputManifest, incomplete_deliveries
+from engage_spark.lake import InputManifest, fingerprint, incomplete_deliveries
 from engage_spark.pipelines.context import RunContext, now
 from engage_spark.pipelines.results import Note
+from engage_spark.settings import quiet_minutes
 
 Logs = Sequence[tuple[Table, InputManifest]]
 
@@ -27,14 +28,19 @@ def whole_deliveries(
     wrong with a manifest that cannot be used is added to `unreadable`.
 
     Logs wait for a snapshot that is not whole, since their events may name its new keys.
-    Cost: see `incomplete_deliveries`.
+    Cost: see `incomplete_deliveries`; nobody looks twice at what an attempt has read as it is.
     Errors: TransientError where the day that was asked for is not whole.
     """
     manifests = [*snapshots, *(manifest for _, manifest in logs)]
     rule, at = context.settings.ingest.complete, now()
+    rests = quiet_minutes(rule) is not None
+    runs = context.log.attempts(context.spark) if rests else []
+    read_before = {run.inputs["files"] for run in runs if "files" in run.inputs}
     reasons: dict[int, str] = {}
     unusable: set[int] = set()
     for i, manifest in enumerate(manifests):
+        if rests and fingerprint([manifest]) in read_before:
+            continue
         try:
             of_one = incomplete_deliveries(context.spark, context.lake, [manifest], rule=rule, now=at)
         except InputError as e:

@@ -49,6 +49,7 @@ class VacuumResult(StageResult):
     scratch_folders: int
     landings: int
     checkpoints: int = 0
+    looks: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from engage_spark import log
 from engage_spark.contract import Contract
 from engage_spark.lake.arrivals import LANDINGS
+from engage_spark.lake.completeness import LOOKS
 from engage_spark.lake.erased_keys import ERASED_KEYS
 from engage_spark.lake.file_stream import checkpoints_folder, stream_lock
 from engage_spark.lake.maintenance import describe_table, old_files, remove_old_files, set_properties
@@ -44,7 +45,8 @@ def run_vacuum(
 ) -> VacuumResult:
     """Delete data files that no version of the last `lake.retention_days` needs, expired files of the tables'
     logs, temporary tables of runs that were killed more than a day ago, the marks of deliveries whose landing
-    is recorded in `runs`, and checkpoints that no stream has used for a month.
+    is recorded in `runs`, checkpoints that no stream has used for a month, and looks at deliveries (see
+    `ingest.complete`) of which nothing has changed for three.
 
     The retention is set as properties of each table first, so other programs keep to it as well. Readers of
     the newest version notice nothing; with a retention of less than a query takes, running queries fail.
@@ -63,8 +65,9 @@ def run_vacuum(
                     done.append(_vacuum(context, name, dry_run=dry_run))
     folders, seen = _dead_scratch(context)
     landings, seen_landings = _published_landings(context)
+    looks = _old_looks(context)
     if not dry_run:
-        for path in (*folders, *landings):
+        for path in (*folders, *landings, *looks):
             announce(f"delete {path}")
             delete_path(spark, path)
     checkpoints, seen_checkpoints = _delete_checkpoints(context, busy, dry_run=dry_run)
@@ -81,6 +84,7 @@ def run_vacuum(
         tables=tuple(done),
         scratch_folders=len(folders),
         landings=sum(not path.endswith(".crc") for path in landings),
+        looks=sum(not path.endswith(".crc") for path in looks),
         checkpoints=checkpoints,
     )
 
@@ -119,6 +123,14 @@ def _published_landings(context: RunContext) -> tuple[list[str], bool]:
         e for e in entries or () if e.name.strip(".").removesuffix(".crc") in ended or e.changed_at < oldest
     ]
     return [f"{folder}/{e.name}" for e in needless], entries is not None
+
+
+def _old_looks(context: RunContext) -> list[str]:
+    """Return the looks at deliveries that have ended, or never will: what an attempt has read needs none."""
+    root = context.lake.settings.root or context.lake.settings.scratch_root
+    folder = f"{str(root).rstrip('/')}/{LOOKS}"
+    oldest = now() - FORGOTTEN_AFTER
+    return [f"{folder}/{e.name}" for e in list_folder(context.spark, folder) or () if e.changed_at < oldest]
 
 
 def _delete_checkpoints(context: RunContext, busy: list[str], *, dry_run: bool) -> tuple[int, bool]:

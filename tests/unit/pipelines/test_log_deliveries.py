@@ -203,3 +203,28 @@ def test_a_day_of_the_future_is_named_with_what_became_of_the_others(
     checked, error = ingested(runs, monkeypatch, days=[FIRST, date(2205, 10, 22)])
     assert checked == [str(FIRST)]
     assert "2205-10-22" in error and f"{CONTRACT.entity.name} of {FIRST}: published" in error
+
+
+def test_nobody_looks_again_at_a_delivery_that_was_read_as_it_is(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look is a small file, and there is a delivery for every day of the past."""
+    looked: list[date | None] = []
+
+    def look(_: object, __: object, manifests: Sequence[InputManifest], **___: object) -> dict[int, str]:
+        looked.extend(m.day for m in manifests)
+        return {}
+
+    monkeypatch.setattr(whole_deliveries, "incomplete_deliveries", look)
+    read = replace(manifest(CONTRACT.entity.name, FIRST), root="/raw")
+    new = replace(read, day=SECOND, files=(InputFile("/raw/b.parquet", 1, 1, "b.parquet"),))
+    work = runner().plan(ingest_stage(CONTRACT.entity), FIRST, inputs={"files": fingerprint([read])})
+    runs.append(work.to_run(rows_in=7, valid=7, quarantined=0, outputs={}, started_at=AT))
+    for rule, expected in (("quiet:5", [SECOND]), ("marker", [FIRST, SECOND])):
+        looked.clear()
+        settings = load_settings("local", overrides=[f"ingest.complete={rule}"])
+        context, unreadable = RunContext(SESSION, settings, CONTRACT), list[InputError]()
+        whole, _ = whole_deliveries.whole_deliveries(
+            context, [read, new], [], [], snapshot_date=None, unreadable=unreadable
+        )
+        assert (whole, looked, unreadable) == ([read, new], expected, [])

@@ -76,3 +76,14 @@ def test_a_checkpoint_of_a_log_that_is_streamed_now_is_left(
     (note,) = result.notes
     assert (note.code, note.facts["tables"]) == ("TablesBusy", ("sessions_stream",))
     assert result.checkpoints == 0 and old.exists()
+
+
+def test_looks_at_deliveries_that_have_ended_are_deleted(settings: Settings) -> None:
+    looks = Path(settings.lake.root or "") / "_looks"
+    looks.mkdir()
+    for name, days in (("0" * 64, 91), ("1" * 64, 89)):
+        (looks / name).write_text("a look")
+        os.utime(looks / name, (time.time() - days * 86_400,) * 2)
+    assert vacuumed(settings, dry_run=True).looks == 1 and len(list(looks.iterdir())) == 2
+    assert vacuumed(settings).looks == 1
+    assert [p.name for p in looks.iterdir()] == ["1" * 64]
