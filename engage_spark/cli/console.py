@@ -29,6 +29,8 @@ from engage_spark.settings import Settings
 
 UNLIMITED = 100_000
 """Columns of a line in a pipe or a file, where nobody sees an edge and programs look for whole keys."""
+NARROWEST = 12
+"""Columns to which the last column of a table may be folded."""
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -208,8 +210,12 @@ def rows(headers: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
 def grid(console: Console, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; columns of figures are right-aligned.
 
-    Only the last column is folded where a terminal is too narrow; in a pipe or a file nothing is.
+    Only the last column is folded where a terminal is too narrow; in a pipe or a file nothing is. Where the
+    others alone are wider than the terminal, each row is shown as lines of a header and a value.
     """
+    if console.is_terminal and rows and _width(headers, rows) > console.width:
+        _records(console, headers, rows)
+        return
     table = Grid(box=SIMPLE_HEAD, pad_edge=True, show_edge=False)
     for i, header in enumerate(headers):
         figures = bool(rows) and all(_is_figure(row[i]) for row in rows)
@@ -224,6 +230,20 @@ def grid(console: Console, headers: Sequence[str], rows: Sequence[Sequence[str]]
     if not console.is_terminal:
         console.width = UNLIMITED
     console.print(table)
+
+
+def _width(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Return the columns that a table takes at least: the last column may be folded to its longest word."""
+    *whole, last = ([header, *(row[i] for row in rows)] for i, header in enumerate(headers))
+    narrowest = max((len(word) for cell in last for word in cell.split()), default=0)
+    return sum(max(map(len, cells)) + 3 for cells in whole) + min(narrowest, NARROWEST) + 2
+
+
+def _records(console: Console, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print each row as a block of lines, a header and a value in each."""
+    for i, row in enumerate(rows, 1):
+        console.print(Text(f" row {i} ".center(min(console.width, 40), "─")))
+        _pairs(console, [(one_line(h), one_line(cell)) for h, cell in zip(headers, row, strict=True)])
 
 
 def _is_figure(text: str) -> bool:

@@ -127,10 +127,16 @@ def _text(value: Any, *, digits: int = 6) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.{digits}g}" if digits < 17 else repr(value)
+        return _number(value, digits) if digits < 17 else repr(value)
     if isinstance(value, bool):
         return str(value).lower()
     return str(_plain(value))
+
+
+def _number(value: float, digits: int) -> str:
+    """Return a number with so many digits; a large one as a whole number instead of a power of ten."""
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text and abs(value) < 1e15 else text
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import secrets
@@ -27,6 +28,7 @@ SHUT = {
 }
 """Options from the first moment on: no file, no network, no extension, no variable of Python."""
 _MEMORY = re.compile(r"\d+(\.\d+)?\s?([KMGT]i?)?B", re.IGNORECASE)
+_NO_TABLE = re.compile(r"Table with name (\S+) does not exist")
 _BY_NAME = ("query", "query_table", "json_execute_serialized_sql")
 """Functions that name a table, or hold a query, in a text."""
 
@@ -138,10 +140,11 @@ def answer(
                     hint="where they were rewritten meanwhile, ask again",
                 ) from None
             there = ", ".join(sorted(known))
-            missing = isinstance(e, duckdb.CatalogException) and "Table with name" in str(e)
-            raise InputError(
-                f"the query cannot be answered: {_text(e)}", hint=f"tables are: {there}" if missing else None
-            ) from None
+            if absent := _NO_TABLE.search(str(e)):
+                raise InputError(
+                    f"there is no table {absent[1]}{_close(absent[1], known)}", hint=f"tables are: {there}"
+                ) from None
+            raise InputError(f"the query cannot be answered: {_text(e)}") from None
 
 
 @contextmanager
@@ -184,3 +187,9 @@ def _narrowed(rows: pa.Table) -> pa.Table:
 def _text(error: Exception) -> str:
     """Return the first paragraph of DuckDB's message: what follows points into the query."""
     return " ".join(str(error).split("\n\n")[0].split())
+
+
+def _close(name: str, known: Iterable[str]) -> str:
+    """Return which of the tables may be meant: DuckDB itself would name those of its own."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

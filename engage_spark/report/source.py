@@ -141,10 +141,19 @@ class Source:
         """Return the place of a metric in lists."""
         return self.metric_order.get(metric, len(self.metric_order)), metric
 
+    @property
+    def people(self) -> str:
+        """What the contract calls the rows of its entity, in the plural: customers, members."""
+        return self.contract.entity.title
+
+    def label(self, metric: str) -> str:
+        """Return the name of a metric for readers: the number of rows has that of the entity."""
+        return self.people if metric == CUSTOMERS else metric
+
     def unit(self, metric: str, stated: str | None = None) -> str:
         """Return the unit of a metric: as stated in its row, else as the contract has it."""
         if metric == CUSTOMERS:
-            return "customers"
+            return self.people
         declared = self.fields.get(metric)
         return stated or (declared.unit if declared is not None else None) or "no unit"
 

@@ -300,7 +300,7 @@ def _claims(made: dict[str, Rows], n: int, texts: Mapping[str, str]) -> None:
             {
                 "claim": name,
                 "version": 1,
-                "statement": texts.get(name, f"Statement {i} about customers."),
+                "statement": texts.get(name, f"Statement {i} about the rows."),
                 "source": "Business Insights",
                 "kind": ("mean", "ratio", "shape")[i % 3],
                 "unit": "ratio",

@@ -113,8 +113,8 @@ def proxy_test(
     if len(large) < 2:
         raise InputError(
             (
-                f"{len(large)} groups of {attribute} have {smallest} customers in both halves: there is "
-                f"nothing to tell apart"
+                f"it needs two groups of {attribute} with {smallest} rows in both halves, and "
+                f"{'no group has' if not large else 'one group has'} so many"
             ),
             hint="evaluate more rows, or lower models.smallest_group",
         )

@@ -33,6 +33,7 @@ from engage_spark.ml.training.fit import (
 from engage_spark.ml.training.pipeline import slots
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.schema import column_named
+from engage_spark.wording import counted
 
 FitRows = Mapping[int | None, DataFrame]
 """Rows of the fit split that a model is fitted on, by the fold that is held out; under None all of them."""
@@ -236,14 +237,16 @@ def compare_candidates(
     candidates = tuple(searched.get(c.name, c) for c in candidates)
     jobs = [job_of(c, spec, features[k], rows[k], models, k) for k in folds for c in candidates]
     failures: dict[Job, FitError] = {}
-    with log.stage(f"{len(candidates)} candidates on {len(folds)} folds", fits=len(jobs)):
+    with log.stage(
+        f"{counted(len(candidates), 'candidate')} on {counted(len(folds), 'fold')}", fits=len(jobs)
+    ):
         fitted = fit_all(jobs, parallelism=models.parallelism, failures=failures)
     reasons = {job.candidate.name: error.message for job, error in reversed(failures.items())}
     candidates = tuple(c for c in candidates if c.name not in reasons)
     if not candidates:
         raise next(iter(failures.values()))
     fitted = [f for f in fitted if f.job.candidate in candidates]
-    with log.stage(f"evaluating {len(candidates)} candidates"):
+    with log.stage(f"evaluating {counted(len(candidates), 'candidate')}"):
         results, unmeasured = held_out_results(
             fitted, fit_split, candidates, spec, key=key, sample=sample, models=models
         )

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 from engage_spark import log
 from engage_spark.errors import FitError
 from engage_spark.ml.data.driver_sample import RowSample
-from engage_spark.ml.feature_spec import Feature
+from engage_spark.ml.feature_spec import Feature, LeakPolicy
 from engage_spark.ml.training.cross_validation import (
     CandidateComparison,
     CandidateResult,
@@ -23,6 +23,7 @@ from engage_spark.ml.training.cross_validation import (
     held_out_results,
     job_of,
 )
+from engage_spark.ml.training.final_models import OTHER
 from engage_spark.ml.training.fit import Job, fit_all, own_failure
 from engage_spark.settings.model import ModelSettings
 
@@ -115,7 +116,10 @@ def _variants_on_folds(
         for k, features in by_fold.items()
     ]
     failures: dict[Job, FitError] = {}
-    with log.stage(f"comparing with {', '.join(variants)}", fits=len(jobs)):
+    strict, permissive = LeakPolicy.STRICT, LeakPolicy.PERMISSIVE
+    policy = permissive if spec.policy is strict else strict
+    shown = (f"the policy {policy.value}" if name == OTHER else name for name in variants)
+    with log.stage(f"comparing with {', '.join(shown)}", fits=len(jobs)):
         fitted = fit_all(jobs, parallelism=models.parallelism, failures=failures)
         reasons = {job.candidate.name: error.message for job, error in failures.items()}
         left = [c for name, c in named.items() if name not in reasons]

@@ -137,7 +137,7 @@ def _figure(source: Source, whole: list[Row], grains: list[str], day: date) -> F
             rows.append(
                 {
                     "a": grain,
-                    "label": r["metric"],
+                    "label": source.label(r["metric"]),
                     "value": _relative(r),
                     "low": None if r["change_lower"] is None else r["change_lower"] / before,
                     "high": None if r["change_upper"] is None else r["change_upper"] / before,
@@ -187,7 +187,7 @@ def _table(source: Source, whole: list[Row], day: date) -> Grid:
     counted = {r["grain"]: r for r in whole if r["metric"] == CUSTOMERS}
     rows = [
         (
-            r["metric"],
+            source.label(r["metric"]),
             GRAINS[r["grain"]],
             *_levels(r),
             r["change"],
@@ -216,7 +216,7 @@ def _table(source: Source, whole: list[Row], day: date) -> Grid:
         ),
         rows=rows,
         basis=Basis(unit="as each row states", n=max(r["n_after"] for r in whole), as_of=day),
-        notes=["Means over customers; of customers their number. " + FEW_LACK],
+        notes=[f"Means over {source.people}; of {source.people} their number. " + FEW_LACK],
     )
 
 
@@ -328,7 +328,7 @@ def _trend(source: Source) -> list[Figure | Grid]:
     grains = [g for g in GRAINS if any((g, m) in series for m in metrics)]
     drawn = [
         {
-            "a": r["metric"],
+            "a": source.label(r["metric"]),
             "b": r["grain"],
             "label": str(r["period_start"]),
             "value": _level(r),
@@ -339,14 +339,14 @@ def _trend(source: Source) -> list[Figure | Grid]:
         for r in series[grain, metric][-PERIODS:]
     ]
     units = {r["metric"]: r["unit"] for r in rows}
-    basis = Basis(unit="as the metric's choice names", n="customers, in each point", as_of=last)
+    basis = Basis(unit="as the metric's choice names", n=f"{source.people}, in each point", as_of=last)
     return [
         Figure(
             title="How a metric went",
             basis=basis,
             spec=lines(
                 drawn,
-                choices={"a": metrics[0], "b": grains[0]},
+                choices={"a": source.label(metrics[0]), "b": grains[0]},
                 x_title="start of the period",
                 y_title="value",
             ),
@@ -355,13 +355,15 @@ def _trend(source: Source) -> list[Figure | Grid]:
                 Choice(
                     label="Metric",
                     signal="chosen_a",
-                    options=[(m, f"{m} ({source.unit(m, units[m])})") for m in metrics],
+                    options=[
+                        (source.label(m), f"{source.label(m)} ({source.unit(m, units[m])})") for m in metrics
+                    ],
                 ),
                 Choice(label="Period", signal="chosen_b", options=[(g, g) for g in grains]),
             ),
             notes=(
-                f"Means over customer-days, of up to {PERIODS} periods; a week or month is as of its last "
-                "snapshot. Nothing is summed over days.",
+                f"Means over the rows of all days of a period, of up to {PERIODS} periods; a week or month "
+                "is as of its last snapshot. Nothing is summed over days.",
             ),
             table=Grid(
                 title="values by period",
@@ -370,7 +372,7 @@ def _trend(source: Source) -> list[Figure | Grid]:
                     GridColumn("period", choice=True),
                     GridColumn("begins"),
                     GridColumn("value", Form.NUMBER),
-                    GridColumn("customers", Form.COUNT),
+                    GridColumn(source.people, Form.COUNT),
                 ),
                 rows=[(r["a"], r["b"], r["label"], r["value"], r["n"]) for r in drawn][:600],
                 more=max(0, len(drawn) - 600),

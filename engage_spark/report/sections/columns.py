@@ -71,7 +71,7 @@ def graph(source: Source) -> PageSection:
     return PageSection(
         key="graph",
         title="Graph",
-        lead=["What was measured on the graph between customers, on the newest published snapshot."],
+        lead=[f"What was measured on the graph between {source.people}, on the newest published snapshot."],
         parts=parts,
     )
 

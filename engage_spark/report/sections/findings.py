@@ -19,6 +19,7 @@ from engage_spark.numerics.suppression import (
 from engage_spark.report.charts import bars, dots, matrix
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import WHOLE, Row, Source, texts
+from engage_spark.wording import counted
 
 LISTED, SQUARE = 500, 26
 """Pairs that are listed, and metrics in the map."""
@@ -38,7 +39,7 @@ def correlations(source: Source) -> PageSection:
         return PageSection(
             key="correlations",
             title="Correlations",
-            missing="There are no two metrics with enough customers to compare.",
+            missing=f"There are no two metrics with enough {source.people} to compare.",
         )
     tested, population = (max(r[name] for r in rows) for name in ("n", "n_population"))
     tested = population if count_beside(tested, population) is None else tested
@@ -46,10 +47,10 @@ def correlations(source: Source) -> PageSection:
     rows.sort(key=lambda r: (-abs(r["spearman"] or 0.0), r["first_metric"], r["second_metric"]))
     clear = sum(r["p_adjusted"] is not None and r["p_adjusted"] < 0.05 for r in rows)
     lead = [
-        f"{len(rows):,} pairs were tested on {tested:,} customers or fewer, of {population:,}; {clear:,} "
-        "ranks go together by more than chance "
-        "explains, after correction for so many tests (Holm). With many customers the weakest tie is "
-        "clear: look at its size. Ties are associations, not causes."
+        f"{counted(len(rows), 'pair')} of metrics, tested on {tested:,} {source.people} or fewer, of "
+        f"{population:,}. Of these, {clear:,} go together in rank by more than chance explains, after "
+        f"correction for so many tests (Holm). With many {source.people} the weakest tie is clear: look at "
+        "its size. Ties are associations, not causes."
     ]
     return PageSection(
         key="correlations",
@@ -194,13 +195,13 @@ def indicators(source: Source) -> PageSection:
     shown = [r for r in rows if r["measured"] and r["indicator"] not in too_small]
     if too_small:
         lead.append(
-            "Not shown, since too few customers have them or lack them, or tell them from another rule or "
-            f"group: {', '.join(sorted(too_small))}."
+            f"Not shown, since too few {source.people} have them or lack them, or tell them from another "
+            f"rule or group: {', '.join(sorted(too_small))}."
         )
     parts: list[Figure | Grid] = (
         [_lift(source, shown, day)] if any(r["lift"] is not None for r in shown) else []
     )
-    parts += [_indicator_list(shown, day)] if shown else []
+    parts += [_indicator_list(source, shown, day)] if shown else []
     return PageSection(key="indicators", title="Indicators", lead=lead, parts=parts)
 
 
@@ -249,7 +250,7 @@ def _lift(source: Source, rows: list[Row], day: Any) -> Figure:
                 GridColumn("rule"),
                 GridColumn("lift", Form.NUMBER),
                 GridColumn("95% interval", Form.INTERVAL),
-                GridColumn("customers with it", Form.COUNT),
+                GridColumn(f"{source.people} with it", Form.COUNT),
             ),
             rows=[(r["a"], r["label"], r["value"], (r["low"], r["high"]), r["n"]) for r in drawn],
             basis=basis,
@@ -257,13 +258,13 @@ def _lift(source: Source, rows: list[Row], day: Any) -> Figure:
     )
 
 
-def _indicator_list(rows: list[Row], day: Any) -> Grid:
+def _indicator_list(source: Source, rows: list[Row], day: Any) -> Grid:
     return Grid(
         title="Indicators",
         columns=(
             GridColumn("rule"),
             GridColumn("target", choice=True),
-            GridColumn("customers with it", Form.COUNT),
+            GridColumn(f"{source.people} with it", Form.COUNT),
             GridColumn("prevalence", Form.SHARE),
             GridColumn("mean with", Form.NUMBER),
             GridColumn("mean without", Form.NUMBER),
@@ -403,7 +404,7 @@ def _claim_list(source: Source, rows: list[Row], day: Any) -> Grid:
                 *((None, (None, None)) if r["claim"] in small else (r["measured"], (r["lower"], r["upper"]))),
                 r["unit"],
                 None if r["claim"] in small else r["n"],
-                f"fewer than {SMALLEST_GROUP} customers, or next to such a group"
+                f"fewer than {SMALLEST_GROUP} {source.people}, or next to such a group"
                 if r["claim"] in small
                 else _why(r, is_earlier=r["claim"] in earlier),
                 r["kind"],

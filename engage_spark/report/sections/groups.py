@@ -14,6 +14,7 @@ from engage_spark.numerics.suppression import SMALLEST_GROUP, coarse, coarse_end
 from engage_spark.report.charts import bars, dots, lines
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import CUSTOMERS, Row, Source, texts
+from engage_spark.wording import counted
 
 DRAWN, LISTED, CELLS, CURVES, SNAPSHOTS = 30, 500, 6000, 5, 60
 """Segments drawn per dimension, rows of tables, values in a plot, curves of a measure and their snapshots."""
@@ -39,21 +40,27 @@ def segments(source: Source) -> PageSection:
     for r in shown:
         by_dimension[r["dimension"]].append(r)
     n_hidden = len(rows) - len(shown)
-    lead = [f"{len({r['dimension'] for r in rows}):,} ways to group customers, with {len(rows):,} groups."]
+    lead = [
+        f"{counted(len({r['dimension'] for r in rows}), 'way')} to group {source.people}, with "
+        f"{counted(len(rows), 'group')}."
+    ]
     if n_hidden:
         lead.append(
-            f"{n_hidden:,} groups are not shown: fewer than {SMALLEST_GROUP} customers on the day, or in a "
-            "period that it is compared or merged with, or next to such a group, so that no subtraction "
+            f"{n_hidden:,} groups are not shown: fewer than {SMALLEST_GROUP} {source.people} on the day, or "
+            "in a period that it is compared or merged with, or next to such a group, so that no subtraction "
             "gives it away."
         )
     if not shown:
         return PageSection(
-            key="segments", title="Segments", lead=lead, missing="No group has enough customers to be shown."
+            key="segments",
+            title="Segments",
+            lead=lead,
+            missing=f"No group has enough {source.people} to be shown.",
         )
     total = _total(by_dimension, rows)
     parts: list[Figure | Grid] = [_shares(source, by_dimension, total)]
     parts += _metrics(source, by_dimension)
-    parts.append(_list(shown, total, day))
+    parts.append(_list(source, shown, total, day))
     return PageSection(key="segments", title="Segments", lead=lead, parts=parts)
 
 
@@ -74,12 +81,12 @@ def _shares(source: Source, by_dimension: dict[str, list[Row]], total: int) -> F
         rows += [
             {"a": dimension, "label": r["segment"], "value": r["share"], "n": r["customers"]} for r in own
         ]
-    basis = Basis(unit="share of customers", n=total, as_of=source.day("segments"))
+    basis = Basis(unit=f"share of {source.people}", n=total, as_of=source.day("segments"))
     return Figure(
-        title="How customers are spread over groups",
+        title=f"How {source.people} are spread over groups",
         basis=basis,
-        spec=bars(rows, choices={"a": dimensions[0]}, x_title="share of customers", x_format=".0~%"),
-        summary=f"Shares of customers by segment, in {len(dimensions)} dimensions.",
+        spec=bars(rows, choices={"a": dimensions[0]}, x_title=f"share of {source.people}", x_format=".0~%"),
+        summary=f"Shares of {source.people} by segment, in {len(dimensions)} dimensions.",
         choices=(Choice(label="Grouped by", signal="chosen_a", options=[(d, d) for d in dimensions]),),
         notes=(f"Of a dimension with more than {DRAWN} groups, the {DRAWN} largest.",),
         table=Grid(
@@ -88,7 +95,7 @@ def _shares(source: Source, by_dimension: dict[str, list[Row]], total: int) -> F
                 GridColumn("grouped by", choice=True),
                 GridColumn("segment"),
                 GridColumn("share", Form.SHARE),
-                GridColumn("customers", Form.COUNT),
+                GridColumn(source.people, Form.COUNT),
             ),
             rows=[(r["a"], r["label"], r["value"], r["n"]) for r in rows][:LISTED],
             more=max(0, len(rows) - LISTED),
@@ -149,7 +156,7 @@ def _metrics(source: Source, by_dimension: dict[str, list[Row]]) -> list[Figure 
     units = {r["metric"]: r["unit"] for r in rows}
     dimensions = sorted({r["b"] for r in drawn})
     basis = Basis(
-        unit="as the metric's choice names", n="customers, in each row", as_of=source.day("rollups")
+        unit="as the metric's choice names", n=f"{source.people}, in each row", as_of=source.day("rollups")
     )
     left_out = len(by_metric) - len(metrics)
     return [
@@ -206,7 +213,7 @@ def estimate_of(row: Row) -> Estimate:
     return Estimate(mean, mean - half, mean + half)
 
 
-def _list(shown: list[Row], total: int, day: Any) -> Grid:
+def _list(source: Source, shown: list[Row], total: int, day: Any) -> Grid:
     listed = sorted(shown, key=lambda r: (r["dimension"], r["segment_order"], r["segment"]))[:LISTED]
     return Grid(
         title="Groups and their boundaries",
@@ -216,7 +223,7 @@ def _list(shown: list[Row], total: int, day: Any) -> Grid:
             GridColumn("segment"),
             GridColumn("from", Form.NUMBER),
             GridColumn("below", Form.NUMBER),
-            GridColumn("customers", Form.COUNT),
+            GridColumn(source.people, Form.COUNT),
             GridColumn("share", Form.SHARE),
             GridColumn("in words"),
         ),
@@ -266,16 +273,18 @@ def cohorts(source: Source) -> PageSection:
     shown = _without_few_lacking(shown)
     newest = [r for r in shown if r["snapshot_date"] == day]
     lead = [
-        "Customers who belong together: who is active, and what they are worth, as of a day. Retention is "
-        "the share that is active among those whom the snapshot still lists; who is gone from it is not "
-        "counted."
+        f"Groups of {source.people} who belong together: who is active, and what they are worth, as of a "
+        "day. Retention is the share that is active among those whom the snapshot still lists; who is gone "
+        "from it is not counted."
     ]
     if hidden:
         lead.append(
             f"{len({h[::2] for h in hidden}):,} cohorts are not shown: too small, or next to such a one."
         )
     if not newest:
-        missing = "The contract declares no cohorts." if not rows else "No cohort has enough customers."
+        missing = (
+            "The contract declares no cohorts." if not rows else f"No cohort has enough {source.people}."
+        )
         return PageSection(key="cohorts", title="Cohorts", lead=lead if rows else (), missing=missing)
     parts: list[Figure | Grid] = [_curve(newest, source, day)]
     if len({r["snapshot_date"] for r in shown}) > 1:
@@ -347,7 +356,7 @@ def _curve(newest: list[Row], source: Source, day: Any) -> Figure:
             drawn.append(r)
     drawn = drawn[::-1]
     slices = list(dict.fromkeys(r["a"] for r in drawn))
-    basis = Basis(unit="as the choice names", n="customers, in each row", as_of=day)
+    basis = Basis(unit="as the choice names", n=f"{source.people}, in each row", as_of=day)
     return Figure(
         title="Cohorts side by side",
         basis=basis,
@@ -397,7 +406,7 @@ def _over_time(shown: list[Row], source: Source, day: Any) -> Figure:
         if r["cohort"] in drawn[_slice(r, source)]
     ][:CELLS]
     slices = list(dict.fromkeys(r["a"] for r in rows))
-    basis = Basis(unit="as the choice names", n="customers, in each point", as_of=day)
+    basis = Basis(unit="as the choice names", n=f"{source.people}, in each point", as_of=day)
     return Figure(
         title="Cohorts over the snapshots",
         basis=basis,

@@ -30,7 +30,9 @@ def models(source: Source) -> PageSection:
         return PageSection(key=KEY, title=TITLE, missing="The contract declares no targets.")
     trainings = _trainings(source)
     parts: list[Figure | Grid] = [_metrics(trainings), _training_list(trainings)]
-    lead = ["The last training of each target. A model is judged on customers that it was not fitted on."]
+    lead = [
+        f"The last training of each target. A model is judged on {source.people} that it was not fitted on."
+    ]
     monitored = _monitoring(source)
     if monitored:
         parts += _fairness(monitored)

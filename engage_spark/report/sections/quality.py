@@ -161,7 +161,7 @@ def _rules(source: Source, newest: list[Run]) -> Grid:
     notes = [f"{broken:,} of {len(rows):,} rules and gates were broken; those stand first."] if rows else []
     if any(r["rule_name"] in few[r["run_id"]] for r in ordered):
         notes.append(
-            f"What was measured is not shown where it tells of fewer than {SMALLEST_GROUP} customers."
+            f"What was measured is not shown where it tells of fewer than {SMALLEST_GROUP} {source.people}."
         )
     notes += [] if rows else ["These attempts recorded no results."]
     return Grid(

@@ -64,3 +64,17 @@ def test_what_did_not_run_took_no_time(capsys: pytest.CaptureFixture[str]) -> No
     ]
     console.show(SynthResult(stage="synth", seconds=1.25, **day))
     assert capsys.readouterr().out.strip().startswith("synth  1.2 s")
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_table_wider_than_the_terminal_is_shown_row_by_row(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"a_rather_long_name_{i}" for i in range(9)]
+    console.rows(names, [[f"value {i}{row}" for i in range(9)] for row in "ab"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split("  ") for line in lines if "_8" in line] == [
+        ["", "a_rather_long_name_8", "value 8a"],
+        ["", "a_rather_long_name_8", "value 8b"],
+    ], "nothing is cut or left out"
+    console.rows(("rule", "what was seen"), [("age.range", "a long text " * 20)])
+    assert capsys.readouterr().out.splitlines()[0].split() == ["rule", "what", "was", "seen"]

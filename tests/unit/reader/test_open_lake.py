@@ -349,7 +349,12 @@ def test_claims_on_the_checks_of_an_earlier_delivery_are_named(tmp_path: Path) -
 def test_mistakes_are_told_in_words(lake: OpenLake) -> None:
     with pytest.raises(InputError) as missing:
         lake.sql("SELECT * FROM stationz")
+    assert missing.value.message == "there is no table stationz; did you mean stations?"
     assert "tables are:" in (missing.value.hint or "")
+    with pytest.raises(
+        InputError, match="^there is no table sqlite_mister\n"
+    ):  # none of DuckDB's own is named
+        lake.sql("SELECT * FROM sqlite_mister")
     with pytest.raises(InputError, match="docks"):
         lake.sql("SELECT docks FROM stations")
     with pytest.raises(InputError, match="cannot be read"):

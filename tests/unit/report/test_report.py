@@ -315,7 +315,7 @@ def test_correlations_name_the_greatest_number_of_customers(tmp_path: Path, full
             row["n"] = 123
 
     report = build_report(changed(full, tmp_path / "pairs", "correlations", fewer))
-    assert "pairs were tested on 400 customers or fewer" in section(report, "correlations")
+    assert "pairs of metrics, tested on 400 customers or fewer" in section(report, "correlations")
     assert ">123<" in section(report, "correlations")
 
 
@@ -422,6 +422,16 @@ def test_values_of_classified_fields_are_no_groups(tmp_path: Path) -> None:
     report = build_report(open_lake(lake.root, contract=contract))
     assert "SECRET" not in report.html and "postcode" not in section(report, "segments")
     assert ">sex<" in section(report, "segments")
+
+
+def test_the_rows_of_another_business_are_called_as_its_contract_calls_them(tmp_path: Path) -> None:
+    contract = load_contract(DATA / "gym.odcs.yaml")
+    dimensions: dict[str, list[tuple[str | None, int]]] = {"sex": [("f", 200), ("m", 200)]}
+    lake = analysed_lake(tmp_path, contract, days=2, dimensions=dimensions)
+    page = build_report(open_lake(lake.root, contract=contract)).html
+    told = re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.DOTALL)
+    assert "members" in told and "ustomer" not in told
+    assert not re.findall(r'"title": ?"[^"]*customer[^"]*"', page), "nor on an axis"
 
 
 def test_decimals_are_described_and_a_table_of_texts_takes_nothing_with_it(full: SmallLake) -> None:

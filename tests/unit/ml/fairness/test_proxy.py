@@ -104,7 +104,7 @@ def test_groups_that_are_too_small_are_named_and_one_alone_is_an_error() -> None
     group[:30] = None
     found = proxy_of_kind(columns, group, keys, smallest=100, replicates=20)
     assert found.left_out == ("(missing)",)
-    with pytest.raises(InputError, match="0 groups of kind have 2000 customers in both halves"):
+    with pytest.raises(InputError, match="with 2000 rows in both halves, and no group has so many"):
         proxy_of_kind(columns, group, keys, smallest=2000)
     with pytest.raises(InputError, match="no feature varies"):
         proxy_of_kind({"kind": group}, group, keys)
