@@ -292,7 +292,7 @@ def _bucket(name: str, place: str, settings: Settings, *, write: bool) -> Diagno
             name,
             "fail",
             f"{place}: {e}",
-            "check s3.endpoint, s3.region and the network; credentials: s3.access_key or the AWS chain",
+            "check s3.endpoint, s3.region, the network, and s3.access_key or the AWS chain",
         )
     if not write and not listed.get("KeyCount"):
         return Diagnosis(

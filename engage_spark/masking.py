@@ -137,13 +137,19 @@ _WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
             re.I | re.M,
         ),
     ),
-    (
-        " ",
-        re.compile(
-            rf"((?:{_STRONG}|\btoken|credentials?){_REST}[ \t]{{1,4}}(?:(?:is|was|to)[ \t]{{1,4}})?)"
-            rf"{_MIXED}(?![a-z]{{1,40}}_[a-z0-9_]{{1,80}}(?:\s|$))[^\s'\"=:,;()]{{6,}}",
-            re.I,
-        ),
+    *(
+        (
+            " ",
+            re.compile(
+                rf"((?:{name})[ \t]{{1,4}}(?:(?:is|was|to)[ \t]{{1,4}})?){begin}{_MIXED}"
+                r"(?![a-z]{1,40}_[a-z0-9_]{1,80}(?:\s|$))[^\s'\"=:,;()]{6,}",
+                re.I,
+            ),
+        )
+        for name, begin in (
+            (r"\bpassw(?:or)?d|\bpassphrase|\bpwd|\bsecret|(?<![a-z])token|credentials?", ""),
+            (_STRONG + _REST, rf"(?:(?=[A-Za-z+/])|(?={_RANDOM}))"),  # a column, of which numbers are said
+        )
     ),
     *(
         (
