@@ -42,6 +42,9 @@ _OF_COLUMNS = (
 )
 """What is said of columns, whose names may be any."""
 _PLAIN = re.compile(_OF_COLUMNS, re.I)
+_FIGURE = re.compile(r"[+-]?\d{1,6}(?:\.\d{1,9})?%?")
+_MAY_BE_SHORT = re.compile(r"pass|pwd|pw|secret|credential", re.IGNORECASE)
+"""Secrets that people make up may be a short number."""
 _AMOUNT = re.compile(r"\d{1,3}(?:,\d{3})*(?:\.\d{1,9})?%?(?= [a-z]| of )|\d{1,12}(?:\.\d{1,9})?%?(?= [a-z])")
 _QUOTED = (
     r"""\"{3}[^\"]{0,4000}\"{0,3}|'{3}[^']{0,4000}'{0,3}"""
@@ -347,6 +350,8 @@ def _without_value(match: re.Match[str]) -> str:
     if equals is not None:
         return f"{name}{equals}{MASK}"
     if _PLAIN.fullmatch(value) or _AMOUNT.match(match.string, match.start(6)):
+        return match[0]
+    if _FIGURE.fullmatch(value) and not quote_ and not _MAY_BE_SHORT.search(name):
         return match[0]
     in_quotes = f"'{MASK}'" if value[0] in "'\"" else MASK
     if quote_ or colon == ":" or ends is not None or value[0] in "'\"" or any(map(str.isdigit, value)):
