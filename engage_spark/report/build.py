@@ -64,11 +64,13 @@ def build_report(lake: OpenLake, *, as_of: date | None = None) -> Report:
     A section whose table is not published says so and names the command. Where files are rewritten while they
     are read, the whole lake is read again, so that all sections are of one moment.
     Cost: the tables of the day, aggregated; the page does not grow with customers.
-    Errors: ConfigurationError where Altair is missing, the lake cannot be reached or is of an older version;
+    Errors: NotPublishedError where `as_of` is before the first snapshot; ConfigurationError where Altair is
+    missing, the lake cannot be reached or is of an older version;
     TransientError where the storage does not answer.
     """
     require_altair()
     _require_readable(lake)
+    _require_day(lake, as_of)
     for attempt in range(1, ATTEMPTS + 1):
         source = Source(lake, as_of)
         sections = [_section(source, *part) for part in PARTS]
@@ -85,6 +87,16 @@ def _require_readable(lake: OpenLake) -> None:
         _ = lake.publication
     except NotPublishedError:
         return
+
+
+def _require_day(lake: OpenLake, as_of: date | None) -> None:
+    """Refuse a day before the first snapshot: its page would say that nothing is published."""
+    published = Source(lake).snapshots
+    if as_of is not None and published and as_of < published[0]:
+        raise NotPublishedError(
+            f"no snapshot is published of {as_of} or before",
+            hint=f"the first one is of {published[0]}, the newest of {published[-1]}",
+        )
 
 
 def _section(

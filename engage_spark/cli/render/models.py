@@ -209,7 +209,7 @@ def render_model(result: ModelResult) -> list[Summary]:
             *others,
         ),
     )
-    metrics = tuple((name, f"{value:.6g}") for name, value in sorted(result.metrics.items()))
+    metrics = tuple((name, number(value, 6)) for name, value in sorted(result.metrics.items()))
     parts = (
         (counted(len(result.features), "feature"), ("feature", "type"), result.features),
         ("parameters", ("parameter", "value"), tuple(sorted(result.parameters.items()))),

@@ -222,7 +222,9 @@ def render_runs(result: RunsResult) -> Summary:
         result,
         lines=(("attempts", f"{len(result.attempts):,}"), ("published", f"{result.published:,}")),
         table=table(("snapshot", "stage", "attempt", "rows in", "quarantined", "status"), rows),
-        more_notes=(
+        more_notes=("no attempt yet; `engage-spark ingest` makes the first",)
+        if not result.attempts
+        else (
             f"{a.stage} of {a.snapshot_date}, attempt {a.attempt}: {a.message}"
             for a in result.attempts
             if a.message

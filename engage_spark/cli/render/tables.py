@@ -81,7 +81,7 @@ def render_history(result: TablesHistoryResult) -> list[Summary]:
                 table=table(headers, rows),
             )
         )
-    return shown or [summary(result)]
+    return shown or [summary(result, more_notes=("no table yet: `engage-spark ingest` writes the first",))]
 
 
 def render_views(result: ViewsResult) -> Summary:

@@ -28,10 +28,12 @@ from engage_spark.pipelines.results import (
     MetricChange,
     Note,
     RuleOutcome,
+    RunsResult,
     StageResult,
     StatesResult,
     StreamedBatch,
     StreamResult,
+    TablesHistoryResult,
     TopVertex,
     to_plain,
 )
@@ -288,3 +290,10 @@ def test_the_changes_of_a_day_fit_into_80_columns() -> None:
     ((metric, step, shown),) = summary.table[1]
     assert (step, shown) == ("687 → 705 USD", "+18 [17, 18]")
     assert len(metric) + len(step) + len(shown) + 8 <= 80
+
+
+def test_where_nothing_is_yet_the_first_command_is_named() -> None:
+    (history,) = summaries(TablesHistoryResult(stage="tables history", seconds=1.0, tables=()))
+    (runs,) = summaries(RunsResult(stage="runs", seconds=1.0, attempts=(), published=0))
+    for shown in (history, runs):
+        assert "`engage-spark ingest`" in shown.notes[0]
