@@ -135,7 +135,10 @@ WORDING: dict[str, str] = {
     "HistoryHoldsKey": (
         "old files still hold the key; `engage-spark tables vacuum` deletes them after lake.retention_days"
     ),
-    "RawFilesNotLookedAt": "the raw files were not looked at: they belong to whoever delivers them",
+    "RawFilesNotLookedAt": (
+        "not looked at: the raw files, which belong to whoever delivers them, and what commands wrote to "
+        "folders of your own, such as Data Docs and answers of SQL"
+    ),
     # quality
     "QuarantinedNotCompared": (
         "only valid rows are compared: {n_rows:row} of {day} (and {n_rows_against:,} of {against}) are "

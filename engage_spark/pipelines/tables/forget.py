@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -27,6 +27,7 @@ from engage_spark.pipelines.tables.traces import (
     files_with_key,
     mask_pattern,
     scratch_folders,
+    tables_beside,
 )
 from engage_spark.publication import RUN_ID, RUNS
 from engage_spark.quality.checks.apply import LONGEST
@@ -100,20 +101,23 @@ def run_forget(
         names = ", ".join(f.name for f in fields)
         raise UsageError(f"the key is {names}, and {len(key)} values were given", hint="give one for each")
     erased = ErasedKey(tuple(zip(fields, key, strict=True)))
-    tables = [t for t in stored_tables_of(contract) if context.lake.version(spark, t.name) is not None]
+    tables = _tables_there(context)
     before = _look(context, tables, erased)
     was_known = False
     if not dry_run:
         with ExitStack() as held:
-            for name in sorted({*(t.name for t in tables), ERASED_KEYS}):
+            # Those that are not there, too: a stage may be making one, of rows that it has read.
+            for name in lock_order({*(t.name for t in stored_tables_of(contract)), ERASED_KEYS}):
                 held.enter_context(table_lock(spark, context.lake, name, wait=PATIENCE))
+            tables = _tables_there(context)
             remembered = remember_key(spark, context.lake, erased.parts, now=now())
             was_known = remembered.was_known
             _erase(RunContext(spark, settings, contract), tables, erased, remembered)
     after = before if dry_run else _look(context, tables, erased)
+    counts = {trace.place: trace.count for trace in before}
     places = tuple(
-        ErasedPlace(place=p.place, occurrences=p.count, remaining=q.count, remark=q.remark)
-        for p, q in zip(before, after, strict=True)
+        ErasedPlace(place=q.place, occurrences=counts.get(q.place, 0), remaining=q.count, remark=q.remark)
+        for q in after
     )
     return ForgetResult(
         stage="tables forget",
@@ -124,6 +128,18 @@ def run_forget(
         applied=not dry_run,
         was_known=was_known,
     )
+
+
+def _tables_there(context: RunContext) -> list[StoredTable]:
+    stored = stored_tables_of(context.contract)
+    return [t for t in stored if context.lake.version(context.spark, t.name) is not None]
+
+
+def lock_order(names: Collection[str]) -> list[str]:
+    """Return tables in the order in which they are locked: `runs` last, since a stage that holds another one
+    ends by taking that.
+    """
+    return sorted(names, key=lambda name: (name == RUNS, name))
 
 
 def _notes(places: Sequence[ErasedPlace], *, dry_run: bool) -> tuple[Note, ...]:
@@ -150,6 +166,10 @@ def _look(context: RunContext, tables: Sequence[StoredTable], key: ErasedKey) ->
         traces.append(
             Trace("texts", None, "the key is no text: rows that hold an equal value were looked for")
         )
+    names = {ERASED_KEYS, *(t.name for t in stored_tables_of(context.contract))}
+    if others := tables_beside(context, names):
+        remark = f"the contract does not declare them: {', '.join(others)}"
+        traces.append(Trace("other tables", None, remark))
     return [*traces, *_files(context, key)]
 
 
@@ -160,19 +180,19 @@ def _in_table(context: RunContext, stored: StoredTable, key: ErasedKey) -> Itera
     if not stored.keys and not shown:
         return
     rows = context.lake.read(context.spark, stored.name)
-    text = F.to_json(F.struct(*(column_named(c) for c in shown))) if shown else F.lit("")
     with translate_spark_errors(f"{stored.name} cannot be read"):
-        is_of_key = F.coalesce(F.expr(where), F.lit(False))
-        shows_key = text.rlike(mask_pattern(key.texts)) & ~is_of_key
+        is_of_key, shows_key = F.coalesce(F.expr(where), F.lit(False)), F.lit(False)
+        if shown:
+            text = F.to_json(F.struct(*(column_named(c) for c in shown)))
+            shows_key = text.rlike(mask_pattern(key.texts)) & ~is_of_key
         n_rows, n_texts = rows.agg(F.count_if(is_of_key), F.count_if(shows_key)).collect()[0]
+        n_old = count_in_old_files(context, stored.name, is_of_key | shows_key, key.texts)
     if stored.keys:
         yield Trace(stored.name, n_rows)
     if shown:
         yield Trace(f"texts in {stored.name}", n_texts, "reasons and samples of other rows")
-    if stored.keys:
-        n_old = count_in_old_files(context, stored.name, where, key.texts)
-        remark = "a catalog does not show its files" if n_old is None else "and lines of its log"
-        yield Trace(f"old files of {stored.name}", None if n_old is None else n_old - n_rows, remark)
+    remark = "rows, and what their log shows" if n_old is not None else "a catalog does not show its files"
+    yield Trace(f"old files of {stored.name}", n_old, remark)
 
 
 def _text_columns(stored: StoredTable) -> list[str]:

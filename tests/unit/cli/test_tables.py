@@ -28,7 +28,7 @@ from engage_spark.pipelines.results import (
     VacuumResult,
     ViewsResult,
 )
-from engage_spark.pipelines.tables.forget import ErasedKey
+from engage_spark.pipelines.tables.forget import ErasedKey, lock_order
 from engage_spark.pipelines.tables.traces import mask_pattern
 from engage_spark.spark import session
 from tests.support.deliveries import BIKES
@@ -133,6 +133,10 @@ def test_migrate_and_forget_show_what_was_and_what_is_left() -> None:
     assert shown.table is not None
     rows = (("a", "3", "0", ""), ("pictures", "not looked", "not looked", "not on this machine"))
     assert shown.table[1] == rows and ("occurrences", "3") in shown.lines
+
+
+def test_runs_is_locked_last_so_that_a_stage_can_end_that_is_waited_for() -> None:
+    assert lock_order({"splits", "runs", "a_judged"}) == ["a_judged", "splits", "runs"]
 
 
 def test_a_key_of_text_is_compared_in_its_plain_form() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import functions as F
 
@@ -28,7 +30,7 @@ from engage_spark.pipelines.tables.vacuum import run_vacuum
 from engage_spark.settings import Settings
 from engage_spark.spark.schema import spark_schema
 from tests.support.deliveries import BIKES, deliver, deliver_log, events, settings_of, stations, write
-from tests.support.delta_files import digests, rows
+from tests.support.delta_files import digests, live_files, rows
 from tests.support.kill_harness import killed_at, killed_before
 from tests.support.paths import DATA
 
@@ -65,6 +67,18 @@ def lake_of(settings: Settings) -> Path:
     return Path(settings.lake.root or "")
 
 
+def old_traces(table: Path) -> int:
+    """What shows the key outside the live files: rows of old files and of changes, and of the log its lines
+    and the entries of its checkpoints.
+    """
+    files = [p for p in table.rglob("*.parquet") if str(p.relative_to(table)) not in live_files(table)]
+    log = [line for p in table.glob("_delta_log/*.json") for line in p.read_text().split("\n")]
+    for file in files:
+        entries = pq.ParquetFile(file).read().to_pylist()
+        log += [repr(e["add"]) if "add" in e else repr(e) for e in entries]
+    return sum(re.search(rf"(?<!\w){GONE}(?!\w)", text) is not None for text in log)
+
+
 def run_rows(settings: Settings) -> dict[tuple[str, str, int], tuple[int, int, int, int]]:
     return {
         (r["stage"], str(r["snapshot_date"]), r["attempt"]): (
@@ -81,6 +95,7 @@ def base(
     """One published day with events and features, a picture and a temporary table."""
     home = tmp_path_factory.mktemp("forget")
     settings = with_retention(settings_of(session_settings, home, landed_at=f"{NEXT}T00:00:00Z"), 0)
+    settings = settings.model_copy(update={"lake": settings.lake.model_copy(update={"change_feed": True})})
     bikes(home, DAY)
     pairs: list[tuple[str | None, str | None]] = [(f"ST{i:04d}", f"ST{i + 1:04d}") for i in range(10, 38)]
     pairs += [(GONE, OTHER), ("ST0020", GONE), ("ST4444", GONE)]
@@ -119,9 +134,14 @@ def forgotten(base: Settings, tmp_path_factory: pytest.TempPathFactory) -> Setti
 
 def test_a_key_goes_from_every_place(spark: SparkSession, forgotten: Settings) -> None:
     settings = forgotten
+    rides = Lake(settings.lake).sql_name("rides_judged")
+    spark.sql(f"ALTER TABLE {rides} SET TBLPROPERTIES ('delta.checkpointInterval' = '1')").collect()
     looked = counts(run_forget(spark, settings, contract=BIKES, key=[GONE], dry_run=True))
     expected = {"stations_judged": 1, "rides_judged": 3, "station_features": 0, "pictures": 1}
     assert {place: looked[place] for place in expected} == {p: (n, n) for p, n in expected.items()}
+    old = {n: old_traces(lake_of(settings) / n) for n in ("stations_judged", "rides_judged", "runs")}
+    assert {n: looked[f"old files of {n}"] for n in old} == {n: (left, left) for n, left in old.items()}
+    assert old["stations_judged"] == old["runs"] == 0 < old["rides_judged"]
     others = [r for r in rows(lake_of(settings) / "stations_judged") if r["station_code"] != GONE]
     erased = run_forget(spark, settings, contract=BIKES, key=[GONE])
     now = counts(erased)
@@ -130,7 +150,12 @@ def test_a_key_goes_from_every_place(spark: SparkSession, forgotten: Settings) -
         left == 0 for place, (_, left) in now.items() if left is not None and not place.startswith("old ")
     )
     assert "HistoryHoldsKey" in {n.code for n in erased.notes}
-    assert rows(lake_of(settings) / "stations_judged") == others
+    old = {n: old_traces(lake_of(settings) / n) for n in old}
+    assert {n: now[f"old files of {n}"][1] for n in old} == old, "rows, changes, the log and its checkpoints"
+    assert (lake_of(settings) / "rides_judged" / "_change_data").exists() and old["stations_judged"] == 2
+    # a file that is written anew has columns of the feed of changes beside those of the table
+    left = rows(lake_of(settings) / "stations_judged")
+    assert [{name: r[name] for name in others[0]} for r in left] == others
     pictures = lake_of(settings) / "_pictures"
     assert [p.name for p in pictures.iterdir()] == ["graph-2.svg"]
     text = repr(rows(lake_of(settings) / "runs"))
@@ -140,12 +165,12 @@ def test_a_key_goes_from_every_place(spark: SparkSession, forgotten: Settings) -
         for n in ("stations_judged", "rides_judged", "erased_keys")
     )
 
-    for commit in lake_of(settings).glob("*/_delta_log/*.json"):  # Delta removes those of earlier days
-        os.utime(commit, (0, 0))
+    for file in lake_of(settings).glob("*/_delta_log/*"):  # Delta removes those of earlier days
+        os.utime(file, (0, 0))
     run_vacuum(spark, settings, contract=BIKES)
     proof = run_forget(spark, settings, contract=BIKES, key=[GONE], dry_run=True)
-    data = {p.place: p.remaining for p in proof.places if p.place.startswith("old ")}
-    assert data["old files of stations_judged"] == data["old files of rides_judged"] == 0, data
+    assert sum(p.remaining or 0 for p in proof.places) == 0, proof.places
+    assert all(old_traces(lake_of(settings) / name) == 0 for name in old)
 
 
 def test_nothing_of_the_key_is_left_with_those_who_were_equal_to_it(
