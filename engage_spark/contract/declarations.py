@@ -174,7 +174,8 @@ _FIELD_KEYS: _Rows = (
     ("primaryKeyPosition", K.POSITION, "1", ALL, "Its place in the key."),
     ("classification", K.TEXT, "confidential", "check ingest score report",
      "Anything but public and internal hides the values in samples, pages, logs and reasons. "
-     "A field of a derived table that holds a personal field, or is computed from one, has to give it."),
+     "A field that refers to a personal key, or in a derived table holds or is computed from a personal "
+     "field, has to give it."),
     ("logicalTypeOptions", K.MAPPING, "{minimum: 0, maximum: 400}", ALL, "Bounds or a pattern."),
     ("quality", K.QUALITY,
      "[{type: library, metric: invalidValues, arguments: {validValues: [basic, gold]}, mustBe: 0}]", ALL,

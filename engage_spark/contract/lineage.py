@@ -62,7 +62,7 @@ def unclassified_fields(table: Table, source: Table) -> dict[str, list[str]]:
     unclassified: dict[str, list[str]] = {}
     for f in table.fields:
         of = [n for n in dict.fromkeys((f.name, *f.inputs)) if n in personal]
-        if of and f.classification is None and not f.protected:
+        if of and not f.is_classified:
             unclassified[f.name] = of
         personal |= {f.name} if f.is_personal else set()
     return unclassified

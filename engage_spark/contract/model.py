@@ -209,6 +209,11 @@ class Field:
         """
         return self.protected or (self.classification or "public").strip().lower() not in _OPEN
 
+    @property
+    def is_classified(self) -> bool:
+        """Whether the contract says of the field itself if it is personal."""
+        return self.protected or self.classification is not None
+
     def severity_of(self, check: str) -> Severity:
         """Return the severity of breaking a check of this field.
 
@@ -354,6 +359,11 @@ class Table:
         """Names of the key columns, in key order."""
         keyed = [f for f in self.fields if f.key_position is not None]
         return tuple(f.name for f in sorted(keyed, key=lambda f: f.key_position or 0))
+
+    @property
+    def is_key_personal(self) -> bool:
+        """Whether the key is a personal value, so that no message, page or picture shows it."""
+        return any(f.is_personal for f in self.fields if f.is_key)
 
 
 @dataclass(frozen=True, kw_only=True)

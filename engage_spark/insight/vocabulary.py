@@ -124,8 +124,7 @@ class Vocabulary:
     @cached_property
     def is_key_personal(self) -> bool:
         """Whether the key of a customer is a personal value, by its classification."""
-        entity = self.contract.entity
-        return any(entity[name].is_personal for name in entity.key)
+        return self.contract.entity.is_key_personal
 
     def segments(self, dimension: str) -> tuple[str, ...]:
         """Return the segments of a dimension that the contract declares; none where they follow from data."""

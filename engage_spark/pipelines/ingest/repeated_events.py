@@ -248,7 +248,7 @@ def _keyed(table: Table, of_log: Column, *, last_holds: bool, supersedes: bool) 
 
 def _examples(delivered: DataFrame, table: Table) -> tuple[str, ...]:
     """Return the smallest keys of changed events; none where the key is personal."""
-    if any(table[name].is_personal for name in table.key):
+    if table.is_key_personal:
         return ()
     key = F.concat_ws("/", *(column_named(name).cast("string") for name in table.key))
     rows = delivered.where(F.col(_CHANGED)).select(key.alias("key")).orderBy("key").limit(3).collect()

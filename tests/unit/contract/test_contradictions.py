@@ -374,6 +374,10 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
         lambda d: field(d, "to_station", "rides")["relationships"][0].update(to="station.code"),
         "which is not declared",
     ),
+    "reference to a personal key": (
+        lambda d: field(d, "station_code").update(classification="confidential"),
+        "field rides.to_station: tells of stations.station_code, which is personal",
+    ),
     "reference to no key": (
         lambda d: field(d, "to_station", "rides")["relationships"][0].update(to="stations.district"),
         "which is not the key",
