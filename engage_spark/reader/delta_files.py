@@ -69,16 +69,27 @@ class DeltaFiles:
         TransientError where the storage does not answer.
         """
         if name not in self._open:
-            from deltalake import DeltaTable
-            from deltalake.exceptions import TableNotFoundError
-
-            address = self.location(name).replace("s3a://", "s3://", 1).replace("s3n://", "s3://", 1)
-            with translate_delta_errors(self.location(name)):
-                try:
-                    self._open[name] = DeltaTable(address, storage_options=storage_options(self.settings))
-                except TableNotFoundError:
-                    self._open[name] = None
+            self._open[name] = self._newest(name)
         return self._open[name]
+
+    def is_behind(self, name: str) -> bool:
+        """Return whether a table has been written since it was opened.
+
+        Cost: its log is read once more. Errors: as `find`.
+        """
+        seen, newest = self.find(name), self._newest(name)
+        return (seen and seen.version()) != (newest and newest.version())
+
+    def _newest(self, name: str) -> DeltaTable | None:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        address = self.location(name).replace("s3a://", "s3://", 1).replace("s3n://", "s3://", 1)
+        with translate_delta_errors(self.location(name)):
+            try:
+                return DeltaTable(address, storage_options=storage_options(self.settings))
+            except TableNotFoundError:
+                return None
 
     def runs_in(self, name: str, *columns: str) -> frozenset[str]:
         """Return the runs whose rows a table holds: it is partitioned by them, in one of `columns`. Empty

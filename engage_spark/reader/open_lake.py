@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engage_spark.contract import Contract, load_contract
 from engage_spark.contract.analytics import analytics_spec_of
 from engage_spark.contract.analytics_spec import AnalyticsSpec
-from engage_spark.errors import ConfigurationError, InputError, NotPublishedError
+from engage_spark.errors import ConfigurationError, InputError, NotPublishedError, TransientError
 from engage_spark.pipelines.stages import ANALYZE, CLAIMS
 from engage_spark.pipelines.views import Rows, View, views_of
 from engage_spark.publication import RUN_ID, RUNS, Publication, Run
@@ -142,7 +142,7 @@ class OpenLake:
 
         Grain: as the table in the reference, without the package's own columns.
         Errors: ConfigurationError where there is no such table or column; NotPublishedError where nothing, or
-        not that snapshot, is published.
+        not that snapshot, is published; TransientError where it was published again since the first look.
         """
         view, day = self._view(name), _day(as_of)
         if isinstance(columns, str) or (columns is not None and not columns):
@@ -219,7 +219,7 @@ class OpenLake:
         Errors: InputError for a query that cannot be answered; NotPublishedError as `table`.
         """
         names = {view.name.lower(): view.name for view in self.views.values()}
-        asked = {name: names[name.lower()] for name in names_in(query) if name.lower() in names}
+        asked = {name: names[name.lower()] for name in names_in(query, known=names) if name.lower() in names}
         names_asked = sorted(set(asked.values()))
         bounds: dict[str, Any] = {"memory": memory, "threads": threads}
         return self._answer(query, names_asked, as_of=as_of, parameters=parameters, **bounds)
@@ -343,12 +343,21 @@ class OpenLake:
                 )
 
     def _require_present(self, view: View, runs: dict[str, Run], as_of: date | None) -> None:
-        """Refuse a day, or warn of days, whose published rows are not in the table any more."""
+        """Refuse a day, or warn of days, whose published rows are not in the table any more.
+
+        Where the lake was written since `runs` was read, it is no loss that they are not: the rows of a day
+        that was published again meanwhile are others.
+        """
         present = self._files.runs_in(view.stored, view.run_column)
         expected = [r for r in runs.values() if r.rows_written and view.stored in r.outputs]
         gone = [r for r in expected if r.run_id not in present]
         if not gone:
             return
+        if self._files.is_behind(RUNS):
+            raise TransientError(
+                f"{view.name} was written again since this lake was looked at",
+                hint="ask again; of a lake that stays open, call refresh() first",
+            )
         days = ", ".join(sorted({str(r.snapshot_date) for r in gone}))
         hint = f"run `engage-spark {view.command}` again; it makes them anew"
         if as_of is not None or view.rows is Rows.LOG or len(gone) == len(runs):

@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,8 +29,14 @@ SHUT = {
 """Options from the first moment on: no file, no network, no extension, no variable of Python."""
 _MEMORY = re.compile(r"\d+(\.\d+)?\s?([KMGT]i?)?B", re.IGNORECASE)
 _NO_TABLE = re.compile(r"Table with name (\S+) does not exist")
-_BY_NAME = ("query", "query_table", "json_execute_serialized_sql")
-"""Functions that name a table, or hold a query, in a text."""
+_MAKING_ROWS = ("generate_series", "json_each", "json_tree", "range", "repeat", "repeat_row", "unnest")
+"""Functions after FROM that make rows of their arguments alone. Others read what is not a table of the lake:
+files, the settings and the catalog of DuckDB, or a query and names of tables that stand in a text.
+"""
+_OF_SETTINGS = ("current_setting", "getvariable")
+_OWN_CATALOGS, _OWN_SCHEMAS = ("system", "temp"), ("information_schema", "pg_catalog")
+_OWN_TABLES = re.compile(r"(duckdb|pg|pragma|sqlite)_")
+"""What DuckDB tells of itself by: the views over the lake's tables, and what lies behind them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +56,12 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def names_in(query: str) -> frozenset[str]:
+def names_in(query: str, *, known: Iterable[str] = ()) -> frozenset[str]:
     """Return the names of tables that a query asks for. It is parsed, not run.
 
-    Errors: InputError where it is not one statement that only reads.
+    `known` are the tables of the lake, some of which may be named like those of DuckDB itself.
+    Errors: InputError where it is not one statement that only reads, or it reads settings, or what is no
+    table of the lake.
     """
     with _connected() as connection:
         (text,) = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone() or ("{}",)
@@ -69,19 +77,33 @@ def names_in(query: str) -> frozenset[str]:
         raise InputError(f"the query cannot be read: {message}", hint="write it as DuckDB's SQL")
     if len(parsed["statements"]) != 1:
         raise one_select
-    nodes = list(_nodes(parsed))
+    nodes, own = list(_nodes(parsed)), {name.lower() for name in known}
     for node in nodes:
-        name = (
-            (node.get("function") or {}).get("function_name")
-            if node.get("type") == "TABLE_FUNCTION"
-            else None
-        )
-        if name in _BY_NAME or node.get("type") == "SHOW_REF":
+        if (refused := _beside_the_tables(node, own)) is not None:
             raise InputError(
-                f"{name or 'DESCRIBE, SHOW and SUMMARIZE'} cannot be asked here",
+                f"{refused} cannot be asked here",
                 hint="name the tables after FROM; `engage-spark sql` lists them",
             )
     return frozenset(node["table_name"] for node in nodes if node.get("type") == "BASE_TABLE")
+
+
+def _beside_the_tables(node: Mapping[str, Any], known: Container[str]) -> str | None:
+    """Return what a part of a query reads that is no table of the lake; None where it reads nothing else."""
+    kind = node.get("type")
+    if kind == "SHOW_REF":
+        return "DESCRIBE, SHOW and SUMMARIZE"
+    if kind == "TABLE_FUNCTION":
+        name = str((node.get("function") or {}).get("function_name"))
+        return None if name.lower() in _MAKING_ROWS else name
+    if kind == "BASE_TABLE":
+        catalog, schema, table = (
+            str(node.get(part, "")).lower() for part in ("catalog_name", "schema_name", "table_name")
+        )
+        is_own = catalog in _OWN_CATALOGS or schema in (*_OWN_CATALOGS, *_OWN_SCHEMAS)
+        is_own |= table not in known and _OWN_TABLES.match(table) is not None
+        return str(node["table_name"]) if is_own else None
+    function = str(node.get("function_name", "")).lower()
+    return function if function in _OF_SETTINGS else None
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:

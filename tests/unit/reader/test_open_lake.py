@@ -21,10 +21,10 @@ from engage_spark import open_lake
 from engage_spark.cli import main
 from engage_spark.contract import load_contract, system_contract
 from engage_spark.contract.analytics import analytics_spec_of
-from engage_spark.errors import ConfigurationError, InputError, NotPublishedError
+from engage_spark.errors import ConfigurationError, InputError, NotPublishedError, TransientError
 from engage_spark.publication import REJECTED
 from engage_spark.reader import OpenLake
-from engage_spark.reader.query import SHUT
+from engage_spark.reader.query import SHUT, names_in
 from engage_spark.settings import LakeSettings, Settings
 from tests.support.lake_without_spark import SmallLake
 from tests.support.paths import DATA
@@ -188,6 +188,27 @@ def test_a_day_whose_rows_are_gone_is_said(small: SmallLake, tmp_path: Path) -> 
         assert len(lake.table("stations")) == 3
 
 
+def test_a_day_that_was_published_again_since_the_first_look_is_no_loss(
+    small: SmallLake, tmp_path: Path
+) -> None:
+    """Its rows are others by now: whoever asks again sees them, and nobody is sent to make them anew."""
+    from deltalake import DeltaTable
+
+    again = SmallLake(Path(shutil.copytree(small.root, tmp_path / "lake")), BIKES, runs=[*small.runs])
+    lake = open_lake(again.root, contract=BIKES)
+    assert lake.days("stations") == (MONDAY, TUESDAY)
+    again.ingest(ENTITY, TUESDAY, stations("A", "B", "C"), "t3")
+    DeltaTable(str(again.root / "stations_judged")).delete("_run_id = 't1'")
+    for asked in ({"as_of": TUESDAY}, {}):
+        with pytest.raises(TransientError, match="written again since") as raised:
+            lake.table("stations", **asked)  # type: ignore[arg-type]
+        assert "refresh()" in (raised.value.hint or "")
+    with pytest.raises(TransientError):
+        next(lake.batches("stations", as_of=TUESDAY, columns=["station_code"]))
+    lake.refresh()
+    assert len(lake.table("stations", as_of=TUESDAY)) == 3
+
+
 HOSTILE = {
     "a file": "SELECT * FROM read_csv('/etc/passwd')",
     "text of a file": "SELECT content FROM read_text('/etc/passwd')",
@@ -216,6 +237,15 @@ HOSTILE = {
     "a log in a file": "SELECT * FROM enable_logging(storage := 'file')",
     "metadata of a file": "SELECT * FROM parquet_metadata('{parquet}')",
     "a description": "DESCRIBE stations",
+    "settings": "SELECT * FROM duckdb_settings()",
+    "the value of a setting": "SELECT current_setting('secret_directory')",
+    "a setting beside a table": "SELECT * FROM stations WHERE station_code = CURRENT_SETTING('TimeZone')",
+    "how a view is made": "SELECT sql FROM duckdb_views",
+    "what lies behind the views": "SELECT table_name FROM information_schema.tables",
+    "what lies behind them, by Postgres' names": "SELECT relname FROM pg_class",
+    "what lies behind them, by SQLite's names": "WITH x AS (SELECT sql FROM sqlite_master) SELECT * FROM x",
+    "a table of DuckDB's own": "SELECT * FROM system.main.duckdb_tables",
+    "its log": "SELECT * FROM truncate_duckdb_logs()",
     "no query": "DELETE FROM stations",
 }
 
@@ -289,10 +319,17 @@ def test_a_bound_of_memory_is_an_amount(lake: OpenLake, memory: str) -> None:
         "SELECT count(COLUMNS('station_code')) AS n FROM stations",
         "SELECT (SELECT count(*) FROM main.stations) AS n",
         "FROM stations SELECT count(*) AS n",
+        "SELECT count(*) AS n FROM stations, unnest([1]) AS once(x) WHERE x IN (SELECT * FROM range(2))",
     ],
 )
 def test_every_form_of_a_query_over_the_tables_is_answered(lake: OpenLake, query: str) -> None:
     assert lake.sql(query, memory="256MB", threads=1).to_arrow()[0].to_pylist() == [4]
+
+
+def test_a_table_of_the_lake_may_be_named_like_those_of_duckdb() -> None:
+    assert names_in("SELECT * FROM pg_stations", known=["PG_stations"]) == {"pg_stations"}
+    with pytest.raises(InputError, match="pg_stations cannot be asked"):
+        names_in("SELECT * FROM pg_stations")
 
 
 def test_sums_of_whole_numbers_are_whole_numbers(lake: OpenLake) -> None:
