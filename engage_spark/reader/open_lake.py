@@ -22,6 +22,7 @@ from engage_spark.reader.parquet_rows import read_batches
 from engage_spark.reader.published import publication_of
 from engage_spark.reader.query import Relation, answer, names_in, quoted
 from engage_spark.settings import LakeSettings, Settings, load_settings
+from engage_spark.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +43,10 @@ _TYPES = {
 """DuckDB's types of columns that a table was written without."""
 
 
+SHOWN_COLUMNS = 6
+"""Columns that the text form of rows names."""
+
+
 @dataclass(frozen=True)
 class LakeRows:
     """Rows that a lake answered with."""
@@ -56,6 +61,13 @@ class LakeRows:
     def __len__(self) -> int:
         """Return the number of rows."""
         return int(self.arrow.num_rows)
+
+    def __repr__(self) -> str:
+        """Say how many rows there are, of which columns, and what shows them."""
+        names = ", ".join(self.columns[:SHOWN_COLUMNS])
+        more = len(self.columns) - SHOWN_COLUMNS
+        rest = f" and {counted(more, 'column')} more" if more > 0 else ""
+        return f"LakeRows({counted(len(self), 'row')} of {names}{rest}; to_pandas() shows them)"
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as an Arrow table."""
@@ -94,6 +106,10 @@ class OpenLake:
     contract: Contract
     _files: DeltaFiles = field(repr=False, compare=False)
     _read: list[Publication] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        """Name the place and the contract: a notebook shows this, and all settings would be pages."""
+        return f"OpenLake({str(self.settings.lake.root)!r}, contract {self.contract.id!r})"
 
     @cached_property
     def views(self) -> dict[str, View]:

@@ -79,7 +79,7 @@ WORDING: dict[str, str] = {
     ),
     "AnalyzedWithout": (
         "{snapshot_date} is analyzed without {tables}: not published, or out of date; their metrics are left "
-        "out, and rules that need them are not measured"
+        "out, and rules that need them are not measured; run the stage that makes them, then this one again"
     ),
     "DaysNotMerged": (
         "{snapshot_date}: {days} belong to its week or month, or come before it, and are left out, since "

@@ -267,6 +267,7 @@ def _correlated(reader: LakeReader, target: str, day: date) -> Iterator[Evidence
 
 def _not_measured(reader: LakeReader, day: date, target: str) -> list[str]:
     columns = {"target": target, "measured": False}
-    lines = reader.of_day("indicators", day, columns)
-    names = ", ".join(r["indicator"] for r in lines)
-    return [f"Not measured on {day}: {names}. {lines[0]['reason']}"] if lines else []
+    names: dict[str, list[str]] = {}
+    for row in reader.of_day("indicators", day, columns):
+        names.setdefault(str(row["reason"]).rstrip("."), []).append(row["indicator"])
+    return [f"Not measured on {day}: {', '.join(of)}: {reason}." for reason, of in names.items()]

@@ -22,7 +22,7 @@ from engage_spark.insight.evidence import plain
 from engage_spark.insight.tools import over_time
 from engage_spark.insight.tools.comparing import _rank, _Segment
 from engage_spark.insight.tools.customers import DISTANCE, _nearest
-from engage_spark.insight.tools.relating import _is_drawn
+from engage_spark.insight.tools.relating import _is_drawn, _not_measured
 from tests.support.gym import CONTRACT, DAYS, NEWEST, members
 
 TODAY = members(NEWEST).infer_objects()
@@ -473,3 +473,16 @@ def test_the_contract_names_what_may_be_asked() -> None:
     assert all(len(t.arguments) <= 5 for t in tools.values())
     dimension = tools["describe"].argument("dimension")
     assert dimension is not None and "postcode" not in dimension.choices
+
+
+def test_what_was_not_measured_is_named_with_its_own_reason() -> None:
+    rows = [
+        {"indicator": "a", "reason": "no rows"},
+        {"indicator": "b", "reason": "it needs the graph."},
+        {"indicator": "c", "reason": "no rows"},
+    ]
+    reader = SimpleNamespace(of_day=lambda *_: rows)
+    assert _not_measured(reader, NEWEST, "cancelled") == [  # type: ignore[arg-type]
+        f"Not measured on {NEWEST}: a, c: no rows.",
+        f"Not measured on {NEWEST}: b: it needs the graph.",
+    ]

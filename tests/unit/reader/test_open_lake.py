@@ -383,6 +383,15 @@ def test_claims_on_the_checks_of_an_earlier_delivery_are_named(tmp_path: Path) -
     assert named[about] == RIDES.name and set(named.values()) == {RIDES.name}
 
 
+def test_a_lake_and_its_rows_are_shown_in_a_line(lake: OpenLake, small: SmallLake) -> None:
+    assert repr(lake) == f"OpenLake({str(small.root)!r}, contract 'bikes')"
+    assert repr(lake.sql("SELECT 1 AS a, 2 AS b")) == "LakeRows(1 row of a, b; to_pandas() shows them)"
+    wide = lake.sql("SELECT " + ", ".join(f"{i} AS c{i}" for i in range(9)))
+    assert (
+        repr(wide) == "LakeRows(1 row of c0, c1, c2, c3, c4, c5 and 3 columns more; to_pandas() shows them)"
+    )
+
+
 def test_mistakes_are_told_in_words(lake: OpenLake) -> None:
     with pytest.raises(InputError) as missing:
         lake.sql("SELECT * FROM stationz")
