@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from engage_spark.analytics.segment_suppression import shown_groups
 from engage_spark.errors import NotPublishedError
 from engage_spark.insight.evidence import Answer, Column, ColumnRole, Evidence, Origin, Value
 from engage_spark.insight.failures import NotDeclaredError, StaleLakeError
 from engage_spark.insight.lake_reader import LakeReader, Row
-from engage_spark.insight.small_groups import HiddenSegments, hidden_segments
+from engage_spark.insight.small_groups import HiddenSegments
 from engage_spark.insight.tools.common import (
     ASSOCIATION,
     GROUP_COLUMNS,
@@ -67,7 +67,7 @@ def fairness(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         origin = reader.origin(MODEL_MONITORING, monitored, stage=stage)
         read = reader.rows(MODEL_MONITORING, monitored, _COLUMNS, {"target": field})
         of_groups = [r for r in read if r["attribute"] and attribute in (None, r["attribute"])]
-        lines = list(_shown(of_groups, words.protected))
+        lines = shown_groups(of_groups, words.protected)
         notes += [HIDDEN_NOTE] if len(lines) < len(of_groups) else []
         notes.append(f"The model's figures are of the predictions of {monitored}, whose labels are known.")
     except (NotPublishedError, StaleLakeError) as e:
@@ -130,23 +130,6 @@ def _outcomes(
             label = f"{target}: {measure_of(words, target)}"
             estimate, whom = estimate_of(words, target, state), filter_of(name, segment)
             yield estimate_fact(origin, label, estimate, unit=unit, n=state.n, filter=whom)
-
-
-def _shown(lines: Sequence[Row], protected: Collection[str]) -> Iterator[Row]:
-    """Yield the rows of groups that are not small; a ratio is of two groups, which are named in it.
-
-    Of two attributes together all groups are shown or none: those of each alone are their sums.
-    """
-    sizes: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for r in lines:
-        sizes[r["attribute"], r["measure"]][r["member"] or ""] = r["n_rows"]
-    small: dict[str, frozenset[str]] = defaultdict(frozenset)
-    for (attribute, _), by_member in sizes.items():
-        small[attribute] |= hidden_segments(by_member)
-    for r in lines:
-        groups, hidden = {r["member"] or "", r["against"] or ""}, small[r["attribute"]]
-        if groups.isdisjoint(hidden) if r["attribute"] in protected else not hidden:
-            yield r
 
 
 def _row(r: Row) -> tuple[Value, ...]:

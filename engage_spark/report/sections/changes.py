@@ -189,6 +189,7 @@ def _table(source: Source, whole: list[Row], day: date) -> Grid:
         (
             source.label(r["metric"]),
             GRAINS[r["grain"]],
+            r["previous_date"],
             *_levels(r),
             r["change"],
             (r["change_lower"], r["change_upper"]),
@@ -204,6 +205,7 @@ def _table(source: Source, whole: list[Row], day: date) -> Grid:
         columns=(
             GridColumn("metric"),
             GridColumn("compared", choice=True),
+            GridColumn("with that of"),
             GridColumn("before", Form.NUMBER),
             GridColumn("after", Form.NUMBER),
             GridColumn("change", Form.NUMBER),
@@ -312,7 +314,7 @@ def _level(row: Row) -> float | None:
 def _trend(source: Source) -> list[Figure | Grid]:
     last = source.day("rollups")
     rows = source.ask(
-        "SELECT grain, period_start, metric, unit, mean, customers, customer_days, nulls "  # noqa: S608 (a day)
+        "SELECT grain, period_start, period_days, metric, unit, mean, customers, customer_days, nulls "  # noqa: S608 (a day)
         f"FROM rollups WHERE dimension = '{WHOLE}' AND snapshot_date <= DATE '{last}' "
         "QUALIFY row_number() OVER (PARTITION BY grain, period_start, metric ORDER BY snapshot_date DESC) "
         "= 1 ORDER BY grain, metric, period_start"
@@ -333,6 +335,7 @@ def _trend(source: Source) -> list[Figure | Grid]:
             "label": str(r["period_start"]),
             "value": _level(r),
             "n": r["customers"],
+            "snapshots": r["period_days"],
         }
         for grain in grains
         for metric in metrics
@@ -363,7 +366,9 @@ def _trend(source: Source) -> list[Figure | Grid]:
             ),
             notes=(
                 f"Means over the rows of all days of a period, of up to {PERIODS} periods; a week or month "
-                "is as of its last snapshot. Nothing is summed over days.",
+                "is as of its last snapshot, and lacks the days that have none: the table says how many it "
+                f"has. Of a period with several, {source.people} are counted once each, within about 3%. "
+                "Nothing is summed over days.",
             ),
             table=Grid(
                 title="values by period",
@@ -373,8 +378,9 @@ def _trend(source: Source) -> list[Figure | Grid]:
                     GridColumn("begins"),
                     GridColumn("value", Form.NUMBER),
                     GridColumn(source.people, Form.COUNT),
+                    GridColumn("snapshots", Form.COUNT),
                 ),
-                rows=[(r["a"], r["b"], r["label"], r["value"], r["n"]) for r in drawn][:600],
+                rows=[(r["a"], r["b"], r["label"], r["value"], r["n"], r["snapshots"]) for r in drawn][:600],
                 more=max(0, len(drawn) - 600),
                 basis=basis,
             ),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
-from engage_spark.analytics.segment_suppression import hidden_segments
+from engage_spark.analytics.segment_suppression import shown_groups
 from engage_spark.numerics.suppression import SMALLEST_GROUP
 from engage_spark.report.charts import dots
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
@@ -35,7 +36,7 @@ def models(source: Source) -> PageSection:
     ]
     monitored = _monitoring(source)
     if monitored:
-        parts += _fairness(monitored)
+        parts += _fairness(monitored, [f.name for f in source.contract.entity.fields if f.protected])
         parts.append(_measures(monitored))
     else:
         lead.append(
@@ -178,34 +179,28 @@ def _is_of_groups(row: Row) -> bool:
     return row["attribute"] is not None and row["member"] is not None
 
 
-def _fairness(rows: list[Row]) -> list[Figure | Grid]:
+def _fairness(rows: list[Row], protected: Collection[str]) -> list[Figure | Grid]:
     """Show measures by group, without groups that are too small or give such a one away."""
-    shown: list[dict[str, Any]] = []
-    by_slice: dict[str, list[Row]] = defaultdict(list)
+    by_target: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if _is_of_groups(row):
-            by_slice[f"{row['target']} · {row['measure']} · {row['attribute']}"].append(row)
-    n_hidden = 0
-    hidden_of = _hidden_members(rows)
-    for name, members in by_slice.items():
-        for row in members:
-            if row["member"] in hidden_of[row["target"], row["attribute"]]:
-                n_hidden += 1
-                continue
-            against = f" against {row['against']}" if row["against"] else ""
-            shown.append(
-                {
-                    "a": name,
-                    "label": f"{row['member']}{against}",
-                    "value": row["value"],
-                    "low": row["low"],
-                    "high": row["high"],
-                    "n": row["n_rows"],
-                    "group": row["verdict"],
-                    "bound": row["bound"],
-                    "day": str(row["snapshot_date"]),
-                }
-            )
+            by_target[row["target"]].append(row)
+    shown_rows = [row for of_target in by_target.values() for row in shown_groups(of_target, protected)]
+    n_hidden = sum(map(len, by_target.values())) - len(shown_rows)
+    shown: list[dict[str, Any]] = [
+        {
+            "a": f"{row['target']} · {row['measure']} · {row['attribute']}",
+            "label": f"{row['member']} against {row['against']}" if row["against"] else row["member"],
+            "value": row["value"],
+            "low": row["low"],
+            "high": row["high"],
+            "n": row["n_rows"],
+            "group": row["verdict"],
+            "bound": row["bound"],
+            "day": str(row["snapshot_date"]),
+        }
+        for row in shown_rows
+    ]
     if not shown:
         return []
     names = list(dict.fromkeys(row["a"] for row in shown))
@@ -258,19 +253,6 @@ def _fairness(rows: list[Row]) -> list[Figure | Grid]:
         ),
     )
     return [figure]
-
-
-def _hidden_members(rows: list[Row]) -> dict[tuple[str, str], frozenset[str]]:
-    """Return the groups of each target and protected field that are not shown under any measure."""
-    counts: dict[tuple[str, str], dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
-    for row in rows:
-        if _is_of_groups(row):
-            counts[row["target"], row["attribute"]][row["member"]][row["measure"]] = int(row["n_rows"])
-    hidden = {}
-    for key, members in counts.items():
-        measures = sorted({m for by_measure in members.values() for m in by_measure})
-        hidden[key] = hidden_segments({g: [by.get(m) for m in measures] for g, by in members.items()})
-    return hidden
 
 
 def _measures(rows: list[Row]) -> Grid:

@@ -151,6 +151,23 @@ def test_groups_of_people_that_are_too_small_are_not_compared(page: Report) -> N
     assert "4 values of groups that are too small" in fairness
 
 
+def test_groups_of_two_protected_fields_do_not_tell_a_small_one_by_their_sums(
+    tmp_path: Path, full: SmallLake
+) -> None:
+    """A cell of 7 is hidden with another of 57; beside the fields' own groups any other would tell it."""
+    cells = iter((("one, old", 193), ("one, young", 7), ("another, old", 57), ("another, young", 43)))
+
+    def of_pair(i: int, row: dict[str, Any]) -> None:
+        if row["member"] is not None and row["measure"] == "selection_rate":
+            member, n = next(cells, ("rest, old", 100))
+            row |= {"attribute": "gender x age", "member": member, "n_rows": n}
+
+    lake = changed(full, tmp_path / "pairs", "model_monitoring", of_pair)
+    text = section(build_report(lake), "models")
+    assert "one, old" not in text and "another, young" not in text
+    assert "How predictions fared once labels were known" in text
+
+
 def test_a_target_whose_labels_mature_later_is_shown_as_of_its_own_day(page: Report) -> None:
     first, second = [f.name for f in ENGAGEMENT.entity.fields if f.role is Role.TARGET][:2]
     shown = section(page, "models")
@@ -376,6 +393,24 @@ def test_a_week_with_a_day_of_few_is_not_drawn() -> None:
         ("week", monday, "age"),
         ("month", date(2025, 10, 1), "age"),
     }
+
+
+def test_a_period_says_how_many_snapshots_it_has_and_a_change_what_it_compares_with(tmp_path: Path) -> None:
+    days = [NEWEST - timedelta(days=back) for back in (0, 1, 7, 9)]
+    lake = counted_lake(tmp_path, BIKES, {day: made_customers(BIKES, 60) for day in days})
+    files = {f.name: f.text for f in build_report(open_lake(lake.root, contract=BIKES)).tables}
+    (trend,) = (text for name, text in files.items() if name.endswith("how-a-metric-went.csv"))
+    weeks = {
+        (row["begins"], row["snapshots"])
+        for row in csv.DictReader(io.StringIO(trend))
+        if row["period"] == "week"
+    }
+    assert weeks == {("2025-10-20", "2"), ("2025-10-13", "1"), ("2025-10-06", "1")}
+    compared = {
+        (row["compared"], row["with that of"])
+        for row in csv.DictReader(io.StringIO(files["changes-02-all-changes.csv"]))
+    }
+    assert compared == {("since the last snapshot", "2025-10-20"), ("against the week before", "2025-10-14")}
 
 
 def test_checks_that_a_few_customers_broke_are_not_counted(page: Report) -> None:
