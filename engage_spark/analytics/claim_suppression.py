@@ -10,9 +10,21 @@ from typing import Any
 
 from engage_spark.contract.analytics_spec import AnalyticsSpec
 from engage_spark.contract.statements import ClaimKind
-from engage_spark.numerics.suppression import hidden_groups, is_small
+from engage_spark.numerics.suppression import (
+    SMALLEST_GROUP,
+    coarse,
+    coarse_ends,
+    count_beside,
+    hidden_groups,
+    is_small,
+)
 
 _OF_GROUPS = (ClaimKind.RATIO, ClaimKind.DIFFERENCE, ClaimKind.GROUP_MEAN, ClaimKind.HIGHEST)
+_OF_DELIVERIES = (ClaimKind.RULES, ClaimKind.MISSING, ClaimKind.GATE, ClaimKind.UNMEASURABLE)
+FEW_LACK = (
+    f"Fewer than {SMALLEST_GROUP} lack a value: n and how it was decided are not shown, and figures have "
+    "fewer digits."
+)
 Row = Mapping[str, Any]
 """A row of `claims`."""
 
@@ -49,6 +61,25 @@ def without_few_broken(rows: Iterable[Row], spec: AnalyticsSpec) -> list[dict[st
     of_customers = {c.name for c in spec.claims if c.kind in kinds and c.table == spec.entity}
     none = dict.fromkeys(("measured", "lower", "upper"))
     return [{**r, **none} if r["claim"] in of_customers and _is_of_few(r) else dict(r) for r in rows]
+
+
+def without_few_lacking(rows: Iterable[Row], customers: int) -> list[dict[str, Any]]:
+    """Return rows of claims without the n that, beside the number of customers of the day, would tell that
+    fewer than 20 lack a value or are in no group. There the figures have so few digits that they do not tell
+    it, either, and the explanation, which has both, is left out. Claims on rows of deliveries are as they
+    are.
+    """
+    return [_without_n(r, customers) if _lacks_few(r, customers) else dict(r) for r in rows]
+
+
+def _lacks_few(row: Row, customers: int) -> bool:
+    return row.get("kind") not in _OF_DELIVERIES and count_beside(row["n"], customers) is None
+
+
+def _without_n(row: Row, customers: int) -> dict[str, Any]:
+    low, high = coarse_ends(row["lower"], row["upper"], customers)
+    figures = {"measured": coarse(row["measured"], customers), "lower": low, "upper": high}
+    return {**row, **figures, **dict.fromkeys(("n", "n_group", "n_rest")), "explanation": FEW_LACK}
 
 
 def _is_of_few(row: Row) -> bool:

@@ -117,6 +117,13 @@ class Source:
             rows: list[Row] = self.lake.sql(query).to_arrow().to_pylist()
         return rows
 
+    def customers(self, day: date) -> int:
+        """Return how many customers a day has by its analytics; 0 where it was not analyzed."""
+        days = [d for d in self.days("rollups") if d == day]
+        where = f"grain = 'day' AND dimension = '{WHOLE}' AND metric = '{CUSTOMERS}'"
+        query = f"SELECT customers AS n FROM rollups WHERE snapshot_date = DATE '{day}' AND {where}"  # noqa: S608 (a day)
+        return sum(int(r["n"]) for r in (self.ask(query) if days else ()))
+
     @cached_property
     def fields(self) -> dict[str, Field]:
         """The fields that metrics and dimensions are named after, by name: of entity, derived and graph

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from engage_spark.analytics.check_suppression import gates_of_few, is_gate_of_few, rules_of_few
-from engage_spark.analytics.claim_suppression import small_claims, without_few_broken
+from engage_spark.analytics.claim_suppression import small_claims, without_few_broken, without_few_lacking
 from engage_spark.analytics.intervals import Estimate
 from engage_spark.analytics.states import CUSTOMERS, FALSE_SEGMENT, TRUE_SEGMENT
 from engage_spark.contract.analytics_spec import ClaimSpec
@@ -19,6 +19,7 @@ from engage_spark.insight.lake_reader import LakeReader, Row
 from engage_spark.insight.registry import SEVERITIES, VERDICTS
 from engage_spark.insight.small_groups import HiddenSegments
 from engage_spark.insight.tools.common import (
+    FEW_MISSING_NOTE,
     HIDDEN_NOTE,
     INTERVAL_COLUMNS,
     estimate_fact,
@@ -46,6 +47,7 @@ def check_claim(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     origin, hidden, small = reader.origin("claims", day), reader.states(day), small_claims(lines)
     small |= {r["claim"] for r in lines if is_gate_of_few(words.contract, specs[r["claim"]], r)}
     shown = [r for r in lines if r["claim"] not in small and not _is_hidden(hidden, specs[r["claim"]])]
+    shown = without_few_lacking(shown, hidden.states.customers())
     if name is not None:
         if name not in {r["claim"] for r in lines}:
             raise NotPublishedError(
@@ -54,7 +56,8 @@ def check_claim(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         one = next((r for r in shown if r["claim"] == name), None)
         if one is None:
             raise suppressed(f"the customers of the claim {name}")
-        return _one_claim(words, arguments, origin, specs[name], one, _earlier_notes(earlier, [one]))
+        notes = (*_few_missing(one), *_earlier_notes(earlier, [one]))
+        return _one_claim(words, arguments, origin, specs[name], one, notes)
     order = {v: i for i, v in enumerate(VERDICTS)}
     rows = sorted(
         (r for r in shown if verdict in (None, r["verdict"])),
@@ -87,9 +90,15 @@ def check_claim(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         notes=(
             _VERDICT_NOTE,
             *((HIDDEN_NOTE,) if len(shown) < len(lines) else ()),
+            *_few_missing(*rows),
             *_earlier_notes(earlier, rows),
         ),
     )
+
+
+def _few_missing(*rows: Row) -> tuple[str, ...]:
+    """Say that of some verdicts n is not told."""
+    return (FEW_MISSING_NOTE,) if any(r["n"] is None for r in rows) else ()
 
 
 def _earlier_notes(earlier: Mapping[str, str], rows: Sequence[Row]) -> tuple[str, ...]:
@@ -128,10 +137,10 @@ def _whom(words: Vocabulary, claim: ClaimSpec) -> str:
     return f"customers with {group}" + ("" if claim.kind is ClaimKind.GROUP_MEAN else f", against {others}")
 
 
-def _n(claim: ClaimSpec, r: Row) -> int:
-    """Return how many a claim's figure was measured on: of a mean of a group those alone."""
+def _n(claim: ClaimSpec, r: Row) -> int | None:
+    """Return how many a claim's figure was measured on: of a mean of a group those alone; None untold."""
     n = r.get("n_group") if claim.kind is ClaimKind.GROUP_MEAN else None
-    return int(r["n"] if n is None else n)
+    return r["n"] if n is None else int(n)
 
 
 def _one_claim(

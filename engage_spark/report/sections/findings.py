@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from engage_spark.analytics.check_suppression import is_gate_of_few
-from engage_spark.analytics.claim_suppression import small_claims, without_few_broken
+from engage_spark.analytics.claim_suppression import small_claims, without_few_broken, without_few_lacking
 from engage_spark.analytics.states import FALSE_SEGMENT, TRUE_SEGMENT
 from engage_spark.contract.statements import ClaimKind
 from engage_spark.numerics.suppression import (
@@ -381,6 +381,7 @@ def _claim_list(source: Source, rows: list[Row], day: Any) -> Grid:
     gates = [(r["claim"], specs[r["claim"]], r) for r in rows if r["claim"] in specs]
     small |= {name for name, claim, row in gates if is_gate_of_few(source.contract, claim, row)}
     earlier = source.lake.claims_of_earlier_checks(day)
+    ordered = without_few_lacking(ordered, source.customers(day))
     return Grid(
         title="Every claim",
         columns=(
@@ -413,5 +414,9 @@ def _claim_list(source: Source, rows: list[Row], day: Any) -> Grid:
             )
             for r in ordered
         ],
-        basis=Basis(unit="as each row states", n=max(r["n"] for r in rows), as_of=day),
+        basis=Basis(
+            unit="as each row states",
+            n=max((r["n"] for r in ordered if r["n"] is not None), default=0),
+            as_of=day,
+        ),
     )

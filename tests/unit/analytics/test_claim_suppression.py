@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engage_spark.analytics.claim_suppression import small_claims, without_few_broken
+from engage_spark.analytics.claim_suppression import small_claims, without_few_broken, without_few_lacking
 from engage_spark.contract import load_contract
 from engage_spark.contract.analytics import analytics_spec_of
 from engage_spark.contract.statements import ClaimKind
@@ -60,3 +60,20 @@ def test_a_share_of_customers_that_break_a_check_is_not_told_of_few() -> None:
         names = {c.name for c in of_checks if c.table == table}
         assert names and {r["measured"] for r in shown if r["claim"] in names} == expected
     assert all(r["explanation"] == "e" for r in shown)
+
+
+def test_n_does_not_tell_how_few_lack_a_value() -> None:
+    """Of 1,000 customers; 0.412888 is 410/993, and of no other n with so few digits as it is told by."""
+    row = {"measured": 410 / 993, "lower": 0.3826, "upper": 0.4438, "n_group": None, "n_rest": None}
+    made = {
+        (kind, n): {**row, "claim": f"{kind} {n}", "kind": kind, "n": n, "explanation": f"on {n:,} customers"}
+        for kind in ("reference_mean", "share", "rules", "missing", "gate", "customers")
+        for n in (1000, 993, 980)
+        if kind != "customers" or n == 1000
+    }
+    shown = dict(zip(made, without_few_lacking(made.values(), 1000), strict=True))
+    assert {key for key, r in shown.items() if r["n"] is None} == {("reference_mean", 993), ("share", 993)}
+    hidden = shown["share", 993]
+    assert (hidden["measured"], hidden["lower"], hidden["upper"]) == (0.413, 0.382, 0.444)
+    assert "993" not in str(hidden | {"claim": ""})
+    assert all(r == made[key] for key, r in shown.items() if r["n"] is not None)

@@ -27,6 +27,9 @@ from engage_spark.insight.small_groups import HiddenSegments, hidden_segments
 from engage_spark.insight.tools.common import FEW_MISSING_NOTE, HIDDEN_NOTE
 from engage_spark.insight.tools.over_time import _changed_segments
 from engage_spark.reader import open_lake
+from engage_spark.report.elements import Grid
+from engage_spark.report.sections.findings import claims
+from engage_spark.report.source import Source
 from tests.support.counted_lake import counted_lake
 from tests.support.gym import CONTRACT, DAYS, HOSTILE, NEWEST, changed_contract, gym_insight, members
 from tests.support.lake_without_spark import SmallLake
@@ -308,6 +311,28 @@ def test_few_missing_values_are_not_told_beside_the_number_of_customers(tmp_path
     assert figures == [round(x, 2) for x in figures], "of 600, so that no figure is of one n alone"
     assert of_cancelled["change_lower"] <= of_cancelled["change"] <= of_cancelled["change_upper"]
     assert FEW_MISSING_NOTE in changes.notes
+
+
+def test_no_claim_tells_how_few_lack_a_value(own_insight: Insight) -> None:
+    """Neither by its n beside the number of customers, nor by its explanation; nor in the report."""
+    n = 400
+    lines = own_insight.lake.table("claims", as_of=NEWEST).to_arrow().to_pylist()
+    few = {r["claim"]: r["n"] for r in lines if 0 < n - r["n"] < 20}
+    answer = own_insight.call("check_claim")
+    shown = {r["claim"]: r["n"] for r in rows_of(answer)}
+    asked = sorted(few.keys() & shown.keys())
+    assert len(asked) > 5 and {shown[name] for name in asked} == {None}
+    assert n in shown.values() and FEW_MISSING_NOTE in answer.notes
+    for name in asked[:3]:
+        one = own_insight.call("check_claim", {"claim": name})
+        assert str(few[name]) not in str([f.to_dict() for f in one.facts]) and FEW_MISSING_NOTE in one.notes
+    table = next(p for p in claims(Source(own_insight.lake)).parts if p.title == "Every claim")
+    assert isinstance(table, Grid)
+    heads = [c.title for c in table.columns]
+    of_few = [dict(zip(heads, row, strict=True)) for row in table.rows]
+    of_few = [r for r in of_few if r["claim"].partition(",")[0] in asked]
+    assert len(of_few) == len(asked) and {r["n"] for r in of_few} == {None}
+    assert not [r for r in of_few if "customers;" in r["why"]]
 
 
 def test_rules_that_few_customers_of_the_lake_broke_or_kept_do_not_tell_how_many() -> None:
