@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from engage_spark.errors import EngageError, NotPublishedError
+from engage_spark.pipelines.stages import ANALYTICS_STATES
 from engage_spark.reader import OpenLake
 from engage_spark.report.charts import require_altair
 from engage_spark.report.elements import PageSection
@@ -21,6 +22,7 @@ from engage_spark.report.sections.models import models
 from engage_spark.report.sections.quality import quality
 from engage_spark.report.source import Source
 from engage_spark.report.table_files import TableFile, table_files
+from engage_spark.wording import counted
 
 Make = Callable[[Source], PageSection]
 PARTS: tuple[tuple[str, str, str, Make], ...] = (
@@ -42,6 +44,8 @@ NOTHING = (
 )
 ATTEMPTS = 2
 """Readings of a lake whose files are rewritten meanwhile."""
+NAMED = 5
+"""Snapshots without analytics that are named."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,9 @@ def _section(
     try:
         if key == CHANGES and len(source.snapshots) == 1:
             return only_one(source), None
-        return make(source), None
+        section = make(source)
+        lead = [*section.lead, *(_not_analyzed(source) if command == "analyze" else ())]
+        return replace(section, lead=lead), None
     except NotPublishedError as e:
         if command == "analyze" and source.is_analysed:
             return PageSection(key=key, title=title, missing=NOTHING), None
@@ -115,6 +121,19 @@ def _section(
     except EngageError as e:
         root = str(source.lake.settings.lake.root).rstrip("/")
         return PageSection(key=key, title=title, missing=_sentence(e).replace(root, "the lake")), e
+
+
+def _not_analyzed(source: Source) -> list[str]:
+    """Name the snapshots that no figure of the analytics has: its periods and curves lack them."""
+    days = sorted({*source.snapshots} - {*source.days(ANALYTICS_STATES)})
+    if not days or not source.is_analysed:
+        return []
+    named = ", ".join(map(str, days[-NAMED:]))
+    more = f", and {counted(len(days) - NAMED, 'earlier one')}" if len(days) > NAMED else ""
+    return [
+        f"Without the snapshots of {named}{more}: they were not analyzed, or what they were made from has "
+        "changed since. `engage-spark analyze` counts them."
+    ]
 
 
 def _sentence(error: EngageError) -> str:

@@ -25,13 +25,14 @@ from engage_spark.errors import NotPublishedError, TransientError
 from engage_spark.insight import Insight
 from engage_spark.reader import OpenLake
 from engage_spark.report import Report, build_report
+from engage_spark.report.build import PARTS, _section
 from engage_spark.report.sections.changes import periods_with_few
 from engage_spark.report.sections.columns import histogram_ends, merged_bins
 from engage_spark.report.sections.findings import shown_pairs
 from engage_spark.report.sections.groups import estimate_of
 from engage_spark.report.source import Source, numeric_fields
 from tests.support.analysed_lake import NEWEST, analyse, analysed_lake
-from tests.support.counted_lake import counted_lake, made_customers
+from tests.support.counted_lake import counted_lake, ingest, made_customers
 from tests.support.lake_without_spark import SmallLake
 from tests.support.paths import DATA
 
@@ -411,6 +412,22 @@ def test_a_period_says_how_many_snapshots_it_has_and_a_change_what_it_compares_w
         for row in csv.DictReader(io.StringIO(files["changes-02-all-changes.csv"]))
     }
     assert compared == {("since the last snapshot", "2025-10-20"), ("against the week before", "2025-10-14")}
+
+
+def test_snapshots_that_the_analytics_lack_are_named(tmp_path: Path) -> None:
+    """One was published again since, one was never analyzed: the week has neither, and says so."""
+    days = [NEWEST - timedelta(days=back) for back in (2, 1, 0)]
+    customers = made_customers(BIKES, 60)
+    lake = counted_lake(tmp_path, BIKES, {days[0]: customers, days[2]: customers})
+    source = Source(open_lake(lake.root, contract=BIKES))
+    assert not [text for text in _section(source, *PARTS[0])[0].lead if "Without" in text]
+    ingest(lake, days[1], customers)
+    ingest(lake, days[0], customers, attempt=2)
+    source = Source(open_lake(lake.root, contract=BIKES))
+    text = f"Without the snapshots of {days[0]}, {days[1]}: "
+    sections = [_section(source, *part)[0] for part in PARTS]
+    named = {s.key for s in sections if any(line.startswith(text) for line in s.lead)}
+    assert named == {s.key for s in sections if s.missing is None} - {"quality"} >= {"segments", "claims"}
 
 
 def test_checks_that_a_few_customers_broke_are_not_counted(page: Report) -> None:
