@@ -349,8 +349,9 @@ class ModelSettings(Section):
     """Share of values that prediction intervals and prediction sets promise to cover."""
     gain: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Confidence with which a model must be better than another to take its place."""
-    smallest_group: Annotated[int, Field(ge=1)] = 100
-    """Number of customers that a figure of a group needs behind its denominator to be compared and shown."""
+    smallest_group: Annotated[int, Field(ge=20)] = 100
+    """Number of customers that a figure of a group needs behind its denominator to be compared and shown; no
+    fewer than anything else shows that leaves the lake."""
     reasons: Annotated[int, Field(ge=0)] = 3
     """Number of reasons that each prediction carries."""
 

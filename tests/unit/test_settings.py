@@ -7,6 +7,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from engage_spark.errors import ConfigurationError
+from engage_spark.numerics.suppression import SMALLEST_GROUP
 from engage_spark.settings import LakeSettings, Settings, conf_dir, load_settings
 from engage_spark.settings.model import Section
 
@@ -74,6 +75,12 @@ def test_a_setting_that_moved_says_where_it_went(conf: Path, key: str) -> None:
     (line,) = problems(conf, f"models.{key}=5").details
     assert "not a setting any more (--set)" in line
     assert "{property: money, value: {value: …, cost: …" in line
+
+
+def test_no_setting_shows_smaller_groups_than_all_else_that_leaves_the_lake(conf: Path) -> None:
+    (line,) = problems(conf, f"models.smallest_group={SMALLEST_GROUP - 1}").details
+    assert "models.smallest_group" in line and str(SMALLEST_GROUP) in line
+    load_settings(conf=conf, overrides=[f"models.smallest_group={SMALLEST_GROUP}"])
 
 
 def test_an_unknown_environment_names_the_known_ones(conf: Path) -> None:
