@@ -67,6 +67,12 @@ DEFAULTS = {
     # Beside each commit Delta would write a file of sums, by a temporary one: a third of the requests to S3
     # of a small delivery. It says nothing that the commit does not.
     "spark.databricks.delta.writeChecksumFile.enabled": "false",
+    # Spark's pages and event logs show every option. By itself Spark hides those that are called secret,
+    # password, token or access key: neither a key of Azure or Google, nor a password in an address.
+    "spark.redaction.regex": (
+        "(?i)secret|passw|passphrase|token|credential|(?:access|account|api|private|encryption)[._-]?key"
+        "|[.]sas[.]|sig(?:nature)?=|://[^/\\s:@]+:[^/\\s@]+@|thin:[^/\\s]+/[^@\\s]+@"
+    ),
 }
 """For every session that is built here."""
 
@@ -290,7 +296,8 @@ def require_workers(spark: SparkSession) -> None:
 
 def secret_options(conf: Mapping[str, str]) -> list[str]:
     """Return the options that are a secret, by their name or by what their value looks like."""
-    return [k for k, v in conf.items() if k not in GUARANTEES and (is_secret_name(k) or mask(v) != v)]
+    plain = {*GUARANTEES, *DEFAULTS}
+    return [k for k, v in conf.items() if k not in plain and (is_secret_name(k) or mask(v) != v)]
 
 
 def _launches_jvm(starts_jvm: bool) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.settings import Settings
 from engage_spark.spark import files, jars, session, versions
 from engage_spark.spark.java import require_java
+from engage_spark.spark.session import secret_options, spark_conf
 
 
 def fake_java(directory: Path, said: str, code: int = 0) -> Path:
@@ -318,3 +320,31 @@ def test_workers_of_a_cluster_pass_a_row_before_any_work() -> None:
     assert unfit.stopped, "the cluster is given back"
     with pytest.raises(Py4JError, match="of another kind"):
         session.require_workers(_Workers("yarn", "of another kind"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    ["spark.hadoop.fs.azure.account.key.a.dfs.core.windows.net", "spark.hadoop.fs.azure.sas.c.a",
+     "spark.hadoop.fs.s3a.bucket.x.secret.key", "spark.hadoop.fs.s3a.access.key",
+     "spark.ssl.keyStorePassword",
+     "spark.hadoop.google.cloud.auth.service.account.private.key", "spark.x.api.key", "spark.x.credential",
+     "jdbc:postgresql://h/d?user=a&password=x", "https://u:hush@h/x",
+     "jdbc:oracle:thin:scott/tiger@//h:1/x",
+     "https://a.blob.core.windows.net/c?sv=1&sig=x", "AccountKey=x;EndpointSuffix=y", "sc://h/;token=x"],
+)  # fmt: skip
+def test_sparks_pages_and_event_logs_hide_secrets(shown: str) -> None:
+    pattern = spark_conf(Settings())["spark.redaction.regex"]
+    assert re.search(pattern, shown)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    ["spark.app.name", "spark.sql.shuffle.partitions", "local[2]", "s3a://bucket/x", "spark://h:7077",
+     "http://host:80/a", "spark.sql.parquet.compression.codec", "spark.driver.extraClassPath"],
+)  # fmt: skip
+def test_and_nothing_else(shown: str) -> None:
+    assert not re.search(spark_conf(Settings())["spark.redaction.regex"], shown)
+
+
+def test_the_default_options_hold_no_secret() -> None:
+    assert secret_options(spark_conf(Settings())) == []
