@@ -81,29 +81,29 @@ def names_in(query: str, *, known: Iterable[str] = ()) -> frozenset[str]:
     for node in nodes:
         if (refused := _beside_the_tables(node, own)) is not None:
             raise InputError(
-                f"{refused} cannot be asked here",
+                refused,
                 hint="name the tables after FROM; `engage-spark sql` lists them",
             )
     return frozenset(node["table_name"] for node in nodes if node.get("type") == "BASE_TABLE")
 
 
 def _beside_the_tables(node: Mapping[str, Any], known: Container[str]) -> str | None:
-    """Return what a part of a query reads that is no table of the lake; None where it reads nothing else."""
+    """Say what a part of a query reads that is no table of the lake; None where it reads nothing else."""
     kind = node.get("type")
     if kind == "SHOW_REF":
-        return "DESCRIBE, SHOW and SUMMARIZE"
+        return "DESCRIBE, SHOW and SUMMARIZE cannot be asked here"
     if kind == "TABLE_FUNCTION":
         name = str((node.get("function") or {}).get("function_name"))
-        return None if name.lower() in _MAKING_ROWS else name
+        return None if name.lower() in _MAKING_ROWS else f"{name} cannot be asked here"
     if kind == "BASE_TABLE":
         catalog, schema, table = (
             str(node.get(part, "")).lower() for part in ("catalog_name", "schema_name", "table_name")
         )
         is_own = catalog in _OWN_CATALOGS or schema in (*_OWN_CATALOGS, *_OWN_SCHEMAS)
         is_own |= table not in known and _OWN_TABLES.match(table) is not None
-        return str(node["table_name"]) if is_own else None
+        return f"there is no table {node['table_name']}" if is_own else None
     function = str(node.get("function_name", "")).lower()
-    return function if function in _OF_SETTINGS else None
+    return f"{function} cannot be asked here" if function in _OF_SETTINGS else None
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
