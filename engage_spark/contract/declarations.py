@@ -175,7 +175,7 @@ _FIELD_KEYS: _Rows = (
     ("classification", K.TEXT, "confidential", "check ingest score report",
      "Anything but public and internal hides the values in samples, pages, logs and reasons. "
      "A field that refers to a personal key, or in a derived table holds or is computed from a personal "
-     "field, has to give it."),
+     "field, takes that one's unless it gives its own."),
     ("logicalTypeOptions", K.MAPPING, "{minimum: 0, maximum: 400}", ALL, "Bounds or a pattern."),
     ("quality", K.QUALITY,
      "[{type: library, metric: invalidValues, arguments: {validValues: [basic, gold]}, mustBe: 0}]", ALL,

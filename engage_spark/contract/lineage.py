@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from engage_spark.contract.model import (
-    Contract,
-    Role,
-    Table,
-)
+from engage_spark.contract.model import Contract, Field, Role, Table
 from engage_spark.errors import ContractError
 
 
@@ -54,15 +51,53 @@ def computed_from(contract: Contract, sources: Iterable[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def unclassified_fields(table: Table, source: Table) -> dict[str, list[str]]:
-    """Return the fields of a derived table that hold personal ones of its source, or are computed from such,
-    and have no classification of their own; with the names of those.
+def with_inherited_classifications(contract: Contract) -> Contract:
+    """Classify what tells of personal fields and says nothing of itself: a field that refers to a personal
+    key, and in a table with a source one that holds a personal field, or is computed from such.
+
+    It takes the classification of the first of them, `confidential` where that is protected without one. Who
+    knows that nobody's value can be told from it declares it as public.
     """
-    personal = {f.name for f in source.fields if f.is_personal}
-    unclassified: dict[str, list[str]] = {}
+    by_name = {t.name: t for t in contract.tables}
+    if len(by_name) < len(contract.tables):  # which is refused
+        return contract
+    for table in contract.tables:  # what a source refers to comes before what is derived from it
+        by_name[table.name] = _classified(table, _referred(table, by_name))
+    for table in contract.tables:
+        source = by_name.get(table.source or "")
+        if source is not None and source.name != table.name:
+            by_name[table.name] = _classified(by_name[table.name], {f.name: (f,) for f in source.fields})
+    return replace(contract, tables=tuple(by_name[t.name] for t in contract.tables))
+
+
+def _referred(table: Table, by_name: Mapping[str, Table]) -> dict[str, tuple[Field, ...]]:
+    """Return the keys that the columns of a table refer to, by column."""
+    keys: dict[str, tuple[Field, ...]] = {}
+    for r in table.references:
+        target = by_name.get(r.table)
+        if target is not None and r.to_column in target.names:
+            keys[r.column] = (target[r.to_column],)
+    return keys
+
+
+def _classified(table: Table, origins: Mapping[str, tuple[Field, ...]]) -> Table:
+    """Return a table whose fields have the classification of the personal ones among their origins.
+
+    `origins` are fields outside the table by the name that its own fields know them by.
+    """
+    known = dict(origins)
+    fields = []
     for f in table.fields:
-        of = [n for n in dict.fromkeys((f.name, *f.inputs)) if n in personal]
-        if of and not f.is_classified:
-            unclassified[f.name] = of
-        personal |= {f.name} if f.is_personal else set()
-    return unclassified
+        of = [o for name in dict.fromkeys((f.name, *f.inputs)) for o in known.get(name, ())]
+        first = next((o for o in of if o.is_personal), None)
+        if first is not None and not f.is_classified:
+            f = replace(f, classification=_given(first))  # noqa: PLW2901 (the field as it is from here on)
+        known[f.name] = (f,)
+        fields.append(f)
+    return replace(table, fields=tuple(fields))
+
+
+def _given(field: Field) -> str:
+    """Return the classification of a personal field; one that is protected alone has none, or an open one."""
+    own = field.classification
+    return own if own is not None and replace(field, protected=False).is_personal else "confidential"

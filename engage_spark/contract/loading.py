@@ -8,6 +8,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from engage_spark.contract.lineage import with_inherited_classifications
 from engage_spark.contract.model import Contract
 from engage_spark.contract.odcs import parse_contract, read_contract_text
 from engage_spark.contract.validation import find_contradictions
@@ -25,6 +26,7 @@ def load_contract(path: Traversable | str | None = None) -> Contract:
     """
     where = PACKAGED if path is None else Path(path) if isinstance(path, str) else path
     contract, problems = parse_contract(read_contract_text(where), origin=where.name)
+    contract = with_inherited_classifications(contract)
     problems += find_contradictions(contract, of_package=where == SYSTEM)
     if problems:
         raise ContractError(

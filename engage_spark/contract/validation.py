@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 from engage_spark.contract.analytics import analytics_problems
 from engage_spark.contract.delivered import delivered_problems
 from engage_spark.contract.expressions import read_expression
 from engage_spark.contract.graph_spec import find_graph_contradictions
 from engage_spark.contract.labels import target_problems
-from engage_spark.contract.lineage import formula_inputs, unclassified_fields
+from engage_spark.contract.lineage import formula_inputs
 from engage_spark.contract.model import (
     DAY_COLUMNS,
     RESERVED_TABLES,
@@ -408,16 +408,7 @@ def _references(table: Table, by_name: Mapping[str, Table]) -> list[str]:
             problems.append(f"{at} to {r.table}.{r.to_column}, which is not the key of {r.table}")
         elif r.column in table.names and target[r.to_column].spark_type != table[r.column].spark_type:
             problems.append(f"{at} to {r.table}.{r.to_column}, which is of another type")
-        elif r.column in table.names and target.is_key_personal and not table[r.column].is_classified:
-            problems.append(_unclassified(table, r.column, [f"{r.table}.{r.to_column}"]))
     return problems
-
-
-def _unclassified(table: Table, name: str, of: Sequence[str]) -> str:
-    return (
-        f"field {table.name}.{name}: tells of {', '.join(of)}, which is personal; give it a classification, "
-        "such as confidential (or public, where nobody's value can be told from it)"
-    )
 
 
 def _event_time(table: Table) -> list[str]:
@@ -456,7 +447,7 @@ def _formulas(table: Table, by_name: Mapping[str, Table]) -> list[str]:
     computed = [f for f in table.fields if f.formula]
     columns = KnownColumns.of(types | {f.name: f.spark_type for f in computed})
     later = Counter(f.name for f in computed)
-    problems = [_unclassified(table, name, of) for name, of in unclassified_fields(table, source).items()]
+    problems = []
     for f in table.fields:
         at = f"field {table.name}.{f.name}"
         if not f.formula:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.contract import EdgeMeasure, GraphMeasure, GraphSpec, Table
+from engage_spark.contract import EdgeMeasure, GraphMeasure, GraphSpec
 from engage_spark.graph import BetweennessReport
 from engage_spark.graph.picture import CentralVertex, Picture
-from engage_spark.masking import MASK
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.results import Note
 from engage_spark.publication import Run
@@ -56,20 +55,19 @@ def draw_picture(
     """Draw the graph of a day from its tables as written; `given` has the delivered centrality in a column of
     that name.
 
-    The picture shows ids and measures, and nothing else of a customer; ids that are personal are masked.
+    The picture shows ids and measures, and nothing else of a customer.
     Cost: a top-20 and one aggregation over the vertices, one narrow scan of the edges.
     """
     if missing := tuple(m.value for m in REQUIRED if spec.column(m) is None):
         return DrawnPicture((), None, (Note("NoPictureFields", {"measures": missing}),))
     measure = str(spec.column(GraphMeasure.CENTRALITY))
     top = _top(spec, vertices)
-    links, top = _links(spec, edges, top), shown_vertices(spec.entity, top)
     picture = Picture(
         title=f"The graph of {day}",
         subtitle=subtitle,
         measure=measure,
         top=top,
-        links=links,
+        links=_links(spec, edges, top),
         measured=_histogram(vertices.select(column_named(measure).alias("value"))),
         given=None if given is None else _histogram(given.select(column_named("given").alias("value"))),
     )
@@ -79,11 +77,6 @@ def draw_picture(
     announce(f"picture of {day}")
     write_text(path, f"{picture.svg()}<!-- run {run_id} -->\n")
     return DrawnPicture(top, path)
-
-
-def shown_vertices(entity: Table, top: tuple[CentralVertex, ...]) -> tuple[CentralVertex, ...]:
-    """Return vertices as they may be shown: without their ids where the key of the entity is personal."""
-    return tuple(replace(v, id=MASK) for v in top) if entity.is_key_personal else top
 
 
 def _top(spec: GraphSpec, vertices: DataFrame) -> tuple[CentralVertex, ...]:

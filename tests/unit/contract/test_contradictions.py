@@ -237,14 +237,6 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
         ),
         "must never enter a model",
     ),
-    "a personal field computed on": (
-        lambda d: field(d, "net_outflow", "station_features").update(
-            transformLogic="length(operator_owner)",
-            transformSourceObjects=["operator_owner"],
-            customProperties=[{"property": "role", "value": "audit"}],
-        ),
-        "net_outflow: tells of operator_owner, which is personal; give it a classification",
-    ),
     "neither formula nor column": (
         lambda d: [
             field(d, "net_outflow", "station_features").pop(k)
@@ -373,10 +365,6 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
     "reference to no table": (
         lambda d: field(d, "to_station", "rides")["relationships"][0].update(to="station.code"),
         "which is not declared",
-    ),
-    "reference to a personal key": (
-        lambda d: field(d, "station_code").update(classification="confidential"),
-        "field rides.to_station: tells of stations.station_code, which is personal",
     ),
     "reference to no key": (
         lambda d: field(d, "to_station", "rides")["relationships"][0].update(to="stations.district"),

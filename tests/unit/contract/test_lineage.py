@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
+import yaml
 
 from engage_spark.contract import (
     Contract,
@@ -146,3 +151,45 @@ def test_show_gives_one_row_of_text_per_field() -> None:
 def test_asking_for_an_unknown_table_names_the_known_ones() -> None:
     with pytest.raises(ContractError, match="customers, connections"):
         field_rows(CONTRACT, "clients")
+
+
+def bikes_with(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Contract:
+    declared = yaml.safe_load((DATA / "bikes.odcs.yaml").read_text(encoding="utf-8"))
+    change(declared)
+    path = tmp_path / "bikes.odcs.yaml"
+    path.write_text(yaml.safe_dump(declared, sort_keys=False), encoding="utf-8")
+    return load_contract(path)
+
+
+def property_of(declared: dict[str, Any], table: str, name: str) -> dict[str, Any]:
+    properties = next(t for t in declared["schema"] if t["name"] == table)["properties"]
+    declaration: dict[str, Any] = next(p for p in properties if p["name"] == name)
+    return declaration
+
+
+def test_what_tells_of_a_personal_key_is_personal(tmp_path: Path) -> None:
+    def change(declared: dict[str, Any]) -> None:
+        property_of(declared, "stations", "station_code")["classification"] = "secret"
+        property_of(declared, "rides", "from_station")["classification"] = "public"
+
+    contract = bikes_with(tmp_path, change)
+    assert contract.table("rides")["to_station"].classification == "secret"
+    assert not contract.table("rides")["from_station"].is_personal, "the contract says so"
+    assert contract.table("station_features")["station_code"].classification == "secret"
+    plain = bikes_with(tmp_path, lambda _: None)
+    assert [f.name for t in plain.tables for f in t.fields if f.is_personal] == [
+        f.name for t in contract.tables for f in t.fields if f.is_personal and f.classification != "secret"
+    ]
+
+
+def test_what_is_computed_from_a_personal_field_is_personal(tmp_path: Path) -> None:
+    def change(declared: dict[str, Any]) -> None:
+        computed = property_of(declared, "station_features", "drains_fast")
+        computed["transformLogic"] = "CAST(length(operator_owner) > 4 AS INT)"
+        computed["transformSourceObjects"] = ["operator_owner"]
+        computed["customProperties"] = [{"property": "role", "value": "audit"}]
+
+    contract = bikes_with(tmp_path, change)
+    source = contract.entity["operator_owner"]
+    assert source.is_personal
+    assert contract.table("station_features")["drains_fast"].is_personal
