@@ -203,19 +203,22 @@ def _pairs(console: Console, pairs: Sequence[tuple[str, str]]) -> None:
 
 
 def rows(headers: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
-    """Print a table of a result."""
-    grid(_out(), headers, cells)
+    """Print a table of anybody's columns.
+
+    Where those before the last are wider than a terminal, each row is shown as lines of a header and a value.
+    """
+    console = _out()
+    if console.is_terminal and cells and _width(headers, cells) > console.width:
+        _records(console, headers, cells)
+    else:
+        grid(console, headers, cells)
 
 
 def grid(console: Console, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; columns of figures are right-aligned.
 
-    Only the last column is folded where a terminal is too narrow; in a pipe or a file nothing is. Where the
-    others alone are wider than the terminal, each row is shown as lines of a header and a value.
+    Only the last column is folded where a terminal is too narrow; in a pipe or a file nothing is.
     """
-    if console.is_terminal and rows and _width(headers, rows) > console.width:
-        _records(console, headers, rows)
-        return
     table = Grid(box=SIMPLE_HEAD, pad_edge=True, show_edge=False)
     for i, header in enumerate(headers):
         figures = bool(rows) and all(_is_figure(row[i]) for row in rows)
