@@ -65,11 +65,13 @@ def contract_in(home: Path) -> Contract:
 
 
 def beds(step: int, *, labelled: bool) -> pd.DataFrame:
-    """The beds of a step. Water decides what blooms; nectar is what has bloomed, but for noise."""
+    """The beds of a step. Water decides what blooms, and settles it nowhere, which the leakage audit would
+    take for a label that is told; nectar is what has bloomed, but for noise.
+    """
     rng = np.random.default_rng(1000 + step)
     water = rng.uniform(25 if step >= DRIFT else 0, 50, BEDS)
     soil = np.where(np.arange(BEDS) % 3 == 0, "clay", "sand")
-    chance = 1 / (1 + np.exp(-(water - 30) / 6))
+    chance = 1 / (1 + np.exp(-(water - 30) / 8))
     if step >= UNFAIR:
         chance = np.where(soil == "clay", 1 - chance, chance)
     blooms = (rng.uniform(size=BEDS) < chance).astype(int)
