@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -49,15 +50,27 @@ _STYLE: Any = {
 }
 
 
-def _styled() -> AbstractContextManager[None]:
+@contextmanager
+def _styled() -> Iterator[None]:
+    """Draw in the style of all pictures.
+
+    Where matplotlib's own list of fonts was made by another installation, it warns once for each font of
+    formulas that it does not find; it draws with the one that the style names all the same.
+    """
     try:
         import matplotlib as mpl
     except ImportError as e:
         raise ConfigurationError(
             "pictures need matplotlib, which is not installed", hint="pip install 'engage-spark[ml]'"
         ) from e
-    context: AbstractContextManager[None] = mpl.rc_context(_STYLE)
-    return context
+    fonts = logging.getLogger("matplotlib.font_manager")
+    level = fonts.level
+    fonts.setLevel(logging.ERROR)
+    try:
+        with mpl.rc_context(_STYLE):
+            yield
+    finally:
+        fonts.setLevel(level)
 
 
 def _drawn(draw: Callable[[Figure], None], size: tuple[float, float], form: Format) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from xml.etree import ElementTree
@@ -89,6 +90,17 @@ def test_a_picture_changes_no_setting_of_matplotlib() -> None:
     before = dict(mpl.rcParams)
     DRAWN["lift"]("svg")
     assert dict(mpl.rcParams) == before
+
+
+def test_a_picture_says_nothing_of_fonts_that_it_does_not_need(caplog: pytest.LogCaptureFixture) -> None:
+    fonts = logging.getLogger("matplotlib.font_manager")
+
+    def draw(_: object) -> None:
+        fonts.warning("findfont: Font family ['STIXGeneral'] not found.")
+
+    level = fonts.level
+    plots._drawn(draw, (2, 2), "svg")
+    assert (caplog.records, fonts.level) == ([], level)
 
 
 def test_groups_that_cannot_be_shown_are_an_error() -> None:
