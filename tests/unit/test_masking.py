@@ -495,3 +495,8 @@ def test_an_unexpected_traceback_is_masked(capsys: pytest.CaptureFixture[str]) -
 
 def test_the_default_settings_hold_nothing_to_mask() -> None:
     assert "***" not in yaml.safe_dump(Settings().redacted())
+
+
+def test_what_is_left_beside_a_known_secret_is_masked_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "_remembered", {"hush"})
+    assert mask("the password is 47114711hush") == "the password is ***"
