@@ -195,13 +195,12 @@ _WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
 """Each with a text without which it is not looked for."""
 _ALONE = (
     # without the name of a secret: SQL, options of commands and lists of them, a key of AWS beside its id
-    (
-        "dentified",
-        re.compile(r"(\bidentified[ \t]{1,4}by[ \t]{1,4})(?:'[^'\n]{1,400}'?|\"[^\"\n]{1,400}\"?)", re.I),
-    ),
-    (
-        "DENTIFIED",
-        re.compile(r"(\bidentified[ \t]{1,4}by[ \t]{1,4})(?:'[^'\n]{1,400}'?|\"[^\"\n]{1,400}\"?)", re.I),
+    *(
+        (
+            sign,
+            re.compile(r"(\bidentified[ \t]{1,4}by[ \t]{1,4})(?:'[^'\n]{1,400}'?|\"[^\"\n]{1,400}\"?)", re.I),
+        )
+        for sign in ("dentified", "DENTIFIED")
     ),
     ("-u", re.compile(r"(?<![\w-])((?:-u|--user)(?:[ =]{1,4}|['\"],[ ]?['\"])[^\s:'\"]{1,64}:)[^\s'\"]+")),
     (
@@ -210,8 +209,10 @@ _ALONE = (
     ),
     ("-p", re.compile(rf"((?<![\w-])-p(?:[ \t]{{1,4}}|['\"],[ ]?['\"])){_RANDOM}")),
     ("-p", re.compile(r"(\b(?:mysql|mysqldump|mariadb|sshpass)\b[^\n]{0,200}?[ ]-p[ ]?)[^\s-]\S*")),
-    ("AKIA", re.compile(r"((?:AKIA|ASIA)[0-9A-Z]{16}[\s'\",:;/|=]{1,6})[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])")),
-    ("ASIA", re.compile(r"((?:AKIA|ASIA)[0-9A-Z]{16}[\s'\",:;/|=]{1,6})[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])")),
+    *(
+        (sign, re.compile(rf"({sign}[0-9A-Z]{{16}}[\s'\",:;/|=]{{1,6}})[A-Za-z0-9/+]{{40}}(?![A-Za-z0-9/+])"))
+        for sign in ("AKIA", "ASIA")
+    ),
 )
 _OPTION = re.compile(rf"(?<![\w-])(--([\w.-]{{1,80}})[ \t]+)(?!-)({_QUOTED}|\S+)")
 _PORT = r"\d{1,5}(?:[^\w@]|$)"

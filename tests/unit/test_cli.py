@@ -134,6 +134,15 @@ def test_lint_counts_what_is_left_to_a_person(tmp_path: Path, capsys: pytest.Cap
     assert json.loads(capsys.readouterr().out)["todos"] == n_todos
 
 
+def refuse_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every start of Spark an error of the test."""
+
+    def opened(_: Settings) -> Any:
+        raise AssertionError("a session was opened")
+
+    monkeypatch.setattr(session, "open_session", opened)
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -150,10 +159,7 @@ def test_a_path_where_nothing_lies_is_told_before_spark_starts(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def opened(_: Settings) -> Any:
-        raise AssertionError("a session was opened")
-
-    monkeypatch.setattr(session, "open_session", opened)
+    refuse_sessions(monkeypatch)
     monkeypatch.setattr(session, "active_session", lambda: None)
     there, path = tmp_path / "there.csv", tmp_path / "nowhere.csv"
     assert code(*(word.format(path=path) for word in command)) == 2
@@ -181,10 +187,7 @@ def test_a_name_that_the_contract_lacks_is_refused_before_spark_starts(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def opened(_: Settings) -> Any:
-        raise AssertionError("a session was opened")
-
-    monkeypatch.setattr(session, "open_session", opened)
+    refuse_sessions(monkeypatch)
     assert code(*command) == 2
     assert text in capsys.readouterr().err
 

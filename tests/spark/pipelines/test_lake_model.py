@@ -69,3 +69,4 @@ def test_many_lakes(machine: type[LakeMachine]) -> None:
         drive(machine, lakes=5, number=number)
         number += 1
         print(f"{machine.steps - before} steps in {machine.lakes} lakes", flush=True)
+    assert machine.steps - before >= LAKES * STEPS
